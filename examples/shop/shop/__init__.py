@@ -1,0 +1,1 @@
+"""A small shop: orders, coupons, payments. The service that FluxRun's demo records and replays."""

@@ -1,0 +1,204 @@
+"""The one context variable: which lane of which session the running code belongs to.
+
+Holds Lane and the functions that enter, leave and spawn lanes. The seams that carry a lane into threads, tasks and
+executors are boundary files; this module patches nothing and imports no library.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+__all__ = [
+    "LANE",
+    "Clock",
+    "Lane",
+    "LaneOwner",
+    "carried",
+    "crossing",
+    "current_lane",
+    "entered",
+    "name_of",
+    "open_lane",
+    "virtual_clock",
+]
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """A run's virtual time, as seams see it. Recording has none: `LaneOwner.clock` is None and real time passes.
+
+    All offsets are nanoseconds since the run began. Every method is safe to call from any thread. An actor is what the
+    clock waits for: the driver, a thread of the run, a job that a pool has started.
+
+    Attributes:
+        over: the run has ended: real time passes again, also for what is left of the run.
+    """
+
+    over: bool
+
+    def now_ns(self) -> int:
+        """The current offset, without moving it."""
+
+    def read(self) -> int:
+        """The current offset for a program that asks what time it is: moves it a little, a busy poll ever faster."""
+
+    def advance_to(self, offset_ns: int) -> None:
+        """Move forward to an offset; never backward."""
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling thread for a virtual duration; returns as soon as nobody else of the run could act before."""
+
+    def park(self, lock: Any, timeout_s: float | None) -> bool:
+        """Block on a held lock until it is released (True) or its virtual time has come (False)."""
+
+    def begin(self, pool: object | None = None, *, workers: int = 0) -> None:
+        """One more actor: a thread about to start, or a job just queued in a pool of so many workers."""
+
+    def started(self, pool: object | None = None) -> None:
+        """What `begin` announced now runs on this thread."""
+
+    def adopt(self) -> bool:
+        """Make this thread an actor. False: it is one already; else it says `left` and `end` when it has done its work."""
+
+    def left(self) -> None:
+        """This thread does the actor's work no more; the actor counts until `end`."""
+
+    def end(self, pool: object | None = None) -> None:
+        """An actor that had started is over."""
+
+    def dropped(self, pool: object) -> None:
+        """A job announced with `begin(pool)` will never start."""
+
+    def new_event_loop(self) -> Any:
+        """An asyncio event loop on this clock, for a thread of the run that makes its own."""
+
+
+class LaneOwner(Protocol):
+    """What a lane needs to know of its session. `boundary.Session` extends it."""
+
+    clock: Clock | None
+    preamble: bool
+    closed: bool
+
+    def ambient_for(self, lane: Lane) -> Any:
+        """What `Lane.ambient` of a newly spawned lane is: a list, a callable, or None."""
+
+
+class Lane:
+    """A logical thread of execution inside a run: the entry itself, a task, a thread, a pool job.
+
+    Attributes:
+        session: the session that the lane belongs to.
+        path: ((name, ordinal), ...) from the root; the ordinal counts spawns of that name under one parent, from 1.
+        position: the same with the ordinal of the spawn under its parent whatever the name; a renamed coroutine keeps it.
+        inside: True while a crossing's live call or answer is in progress: what is beneath it isn't recorded again.
+        ambient: where clock and entropy reads go. None: real ones. A list: recording, each read is appended as
+            (function, code, lasti, value), and each finished crossing as its int sequence number. A callable: replaying,
+            asked as ambient(function, *arguments); NotImplemented makes it real.
+    """
+
+    __slots__ = ("_by_name", "_spawned", "ambient", "index", "inside", "parent", "path", "position", "session")
+
+    def __init__(self, session: LaneOwner, parent: Lane | None = None, name: str = "") -> None:
+        self.session = session
+        self.parent = parent
+        self.index = -1
+        self._spawned = 0
+        self._by_name: dict[str, int] = {}
+        if parent is None:
+            self.path: tuple[tuple[str, int], ...] = ()
+            self.position: tuple[int, ...] = ()
+            self.inside = False
+        else:
+            parent._spawned += 1
+            ordinal = parent._by_name[name] = parent._by_name.get(name, 0) + 1
+            self.path = (*parent.path, (name, ordinal))
+            self.position = (*parent.position, parent._spawned)
+            self.inside = parent.inside
+        self.ambient = None if self.inside else session.ambient_for(self)
+
+    def spawn(self, name: str) -> Lane:
+        """A child lane, numbered in the order of spawning. Call it where the task or thread is created, not where it runs."""
+        return Lane(self.session, self, name)
+
+    def __repr__(self) -> str:
+        return "/".join(f"{name}#{ordinal}" for name, ordinal in self.path) or "/"
+
+
+LANE: ContextVar[Lane | None] = ContextVar("fluxrun_lane", default=None)
+"""FluxRun's only context variable; the C extension reads it too."""
+
+
+def current_lane() -> Lane | None:
+    """The lane that the running code belongs to, or None outside every run."""
+    return LANE.get()
+
+
+def open_lane() -> Lane | None:
+    """The lane to hand on to a new task, thread or job: the current one, or None outside every run that isn't over."""
+    lane = LANE.get()
+    return None if lane is None or lane.session.closed else lane
+
+
+def virtual_clock() -> Clock | None:
+    """The clock that the running code must wait on, or None: real time, because nothing is replayed here."""
+    lane = LANE.get()
+    if lane is None:
+        return None
+    clock = lane.session.clock
+    return None if clock is None or clock.over else clock
+
+
+def name_of(target: Any) -> str:
+    """What a lane is named after: a function's or coroutine's qualname; of a partial, its function's."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    return getattr(target, "__qualname__", None) or type(target).__qualname__
+
+
+def crossing() -> Any:
+    """The session that must see a call made now, or None: no run, or a crossing above already holds it.
+
+    Returns:
+        A `boundary.Session`, typed as Any because that contract lies in a layer above.
+    """
+    lane = LANE.get()
+    return None if lane is None or lane.inside else lane.session
+
+
+@contextmanager
+def entered(lane: Lane | None) -> Iterator[Lane | None]:
+    """Run the block in a lane; the lane before is restored whatever happens."""
+    token: Token[Lane | None] = LANE.set(lane)
+    try:
+        yield lane
+    finally:
+        LANE.reset(token)
+
+
+def carried(function: Callable[P, T], lane: Lane) -> Callable[P, T]:
+    """`function`, run in `lane` wherever it is called. Carries nothing but FluxRun's own variable.
+
+    A thread that isn't of the run counts as one of its actors for the length of the call.
+    """
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        token = LANE.set(lane)
+        clock = virtual_clock()
+        adopted = clock is not None and clock.adopt()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if clock is not None and adopted:
+                clock.left()
+                clock.end()
+            LANE.reset(token)
+
+    return run

@@ -1,0 +1,1 @@
+"""Execution: one run in, one outcome out. Used by every face; knows neither pytest nor a terminal."""

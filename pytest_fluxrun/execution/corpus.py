@@ -1,0 +1,163 @@
+"""Runs on disk: which bundles and guards a directory holds, and opening one of them with the keys at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bundle, read_trust
+from pytest_fluxrun.config import Settings
+from pytest_fluxrun.errors import DamagedBundle, FluxRunError, RunNotFound
+from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_guard
+from pytest_fluxrun.run import Run
+from pytest_fluxrun.store import SUFFIX
+
+__all__ = ["Keyring", "Placed", "all_placed", "default_key_file", "find_run", "keyring_for", "open_placed", "scan"]
+
+_RUN_ID_LENGTH = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A run in a directory: its bundle, its guard, or both.
+
+    Attributes:
+        name: `<entry>-<run id>`, the file name without suffix.
+        bundle: where the bundle lies, or would lie.
+        guard: the guard file's path, or None.
+    """
+
+    name: str
+    bundle: Path
+    guard: Path | None
+
+    @property
+    def run_id(self) -> str:
+        """The id that ends the name."""
+        return self.name[-_RUN_ID_LENGTH:]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """What opens and checks bundles here."""
+
+    keys: tuple[ProjectKey, ...]
+    trust: Trust
+
+
+def scan(directory: Path) -> list[Placed]:
+    """The runs in a directory, by name; subdirectories aren't looked into.
+
+    Raises:
+        FluxRunError: there is no such directory.
+    """
+    try:
+        with os.scandir(directory) as found:
+            names = {entry.name for entry in found}
+    except OSError as error:
+        raise FluxRunError(
+            f"the run directory {str(directory)!r} can't be read",
+            why=error.strerror or type(error).__name__,
+            next_step="run `fluxrun init` to make it, `fluxrun pull` to fill it, or correct --fluxrun-dir",
+        ) from error
+    bundles = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
+    guards = {name.removesuffix(GUARD_SUFFIX) for name in names if name.endswith(GUARD_SUFFIX)}
+    return [
+        Placed(name, directory / f"{name}{SUFFIX}", directory / f"{name}{GUARD_SUFFIX}" if name in guards else None)
+        for name in sorted(bundles | guards)
+    ]
+
+
+def find_run(directories: Sequence[Path], wanted: str) -> Placed:
+    """The one run whose name, id, or beginning of an id is given.
+
+    Raises:
+        RunNotFound: none or several fit; the message lists them.
+    """
+    everything = [placed for directory in directories if directory.is_dir() for placed in scan(directory)]
+    wanted = wanted.removesuffix(SUFFIX).removesuffix(GUARD_SUFFIX).rsplit("/", 1)[-1]
+    fitting = [placed for placed in everything if placed.name == wanted or placed.run_id.startswith(wanted)]
+    exact = [placed for placed in fitting if wanted in (placed.name, placed.run_id)]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    where = ", ".join(map(str, directories))
+    if not fitting:
+        raise RunNotFound(
+            f"no run {wanted!r} in {where}",
+            why=f"there are {len(everything)} runs, none with that name or beginning of an id",
+            next_step="`fluxrun list` shows them, `fluxrun pull` fetches what the guards pin",
+        )
+    raise RunNotFound(
+        f"{wanted!r} fits {len(fitting)} runs in {where}",
+        why=", ".join(placed.run_id for placed in fitting[:5]),
+        next_step="give more characters of the id",
+    )
+
+
+def keyring_for(settings: Settings, root: Path, environ: Mapping[str, str]) -> Keyring:
+    """The project keys of the environment and the key file, and the trust file of the project.
+
+    Raises:
+        KeyFileError: one of them is there and can't be used, or there is no trust file.
+    """
+    key_file = Path(settings.key_file).expanduser() if settings.key_file else default_key_file(settings.project, environ)
+    trust = read_trust(root / settings.trust_file)
+    return Keyring(load_project_keys(environ, key_file), trust)
+
+
+def default_key_file(project: str, environ: Mapping[str, str]) -> Path:
+    """Where `fluxrun init` writes a project's private key: under the user's configuration directory, never in the repo."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    return Path(base) / "fluxrun" / f"{project}.key"
+
+
+def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
+    """Check and decrypt a run: the guard's digest, the signature, the key, the payload, in this order.
+
+    Raises:
+        RunNotFound: there is a guard and no bundle.
+        BundleError: the bundle is refused.
+        GuardError: the guard file can't be used.
+    """
+    guard = None if placed.guard is None else read_guard(placed.guard)
+    data = _read(placed)
+    if guard is not None and digest(data) != guard.sha256:
+        raise DamagedBundle(
+            f"{placed.bundle.name} isn't the bundle that its guard pins",
+            why=f"its digest begins with {digest(data)[:12]}, the guard says {guard.sha256[:12]}",
+            next_step="fetch the pinned one with `fluxrun pull` after moving this file away",
+        )
+    index, payload = open_bundle(data, keys=keyring.keys, trust=keyring.trust, source=placed.bundle.name)
+    run = Run.from_payload(payload)
+    if run.id != index.run_id or (guard is not None and guard.run != run.id):
+        raise DamagedBundle(
+            f"{placed.bundle.name} holds another run than it says",
+            why=f"index {index.run_id}, body {run.id}, guard {guard.run if guard else '-'}",
+            next_step="fetch it again with `fluxrun pull`",
+        )
+    return run, guard
+
+
+def _read(placed: Placed) -> bytes:
+    try:
+        return placed.bundle.read_bytes()
+    except FileNotFoundError:
+        raise RunNotFound(
+            f"the guard {placed.name} has no bundle here",
+            why=f"{placed.bundle.name} is not in {placed.bundle.parent}",
+            next_step="fetch it with `fluxrun pull`, or run pytest with --fluxrun-pull",
+        ) from None
+    except OSError as error:
+        raise DamagedBundle(
+            f"{placed.bundle.name} can't be read", why=error.strerror or "", next_step="check the file's permissions"
+        ) from error
+
+
+def all_placed(directories: Sequence[Path]) -> Iterator[Placed]:
+    """The runs of several directories, in order."""
+    for directory in directories:
+        yield from scan(directory)
+
+

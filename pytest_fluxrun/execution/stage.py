@@ -1,0 +1,242 @@
+"""The stage: one process's app, booted once on one event loop, on which runs are replayed one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_fluxrun import patching, registry
+from pytest_fluxrun.context import entered
+from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.entry import RegisteredEntry, registered_entry
+from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, RunNotReady
+from pytest_fluxrun.execution.deadline import Deadline
+from pytest_fluxrun.fence import Fence
+from pytest_fluxrun.judgement.verdict import Evidence
+from pytest_fluxrun.replaying import event_loop
+from pytest_fluxrun.replaying.replayer import Answers, Replayer
+from pytest_fluxrun.replaying.virtual_clock import VirtualClock
+from pytest_fluxrun.run import Recording, Run
+
+__all__ = ["Replayed", "Stage"]
+
+T = TypeVar("T")
+_EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay that has ended: what it showed, and the session for those who want every call."""
+
+    evidence: Evidence
+    replayer: Replayer
+    stacks: str = ""
+
+
+class Stage:
+    """Boots the project's entries once and replays runs on them. Not thread-safe.
+
+    Args:
+        modules: imported to register entries, in order.
+        root: put on `sys.path` for them.
+        timeout_s: deadline of one replay.
+    """
+
+    def __init__(self, modules: Sequence[str], *, root: Path, timeout_s: float) -> None:
+        self.loop = event_loop.VirtualLoop()
+        self._modules = tuple(modules)
+        self._root = root
+        self._timeout_s = timeout_s
+        self._imported = False
+        self._booted: dict[str, Callable[[], None]] = {}
+        self._start_up_drift: list[Drift] = []
+        self._kept_tasks: list[asyncio.Task[None]] = []
+        registry.install_seams()
+
+    def replay(self, run: Run) -> Replayed:
+        """Drive a run's entry from its recording and gather what it showed.
+
+        Raises:
+            RunNotReady: something known stands in the way; nothing was driven.
+            EntryNotFound: no imported module registers the run's entry.
+        """
+        _refuse_unready(run)
+        _refuse_displaced()
+        registered = self._boot(run)
+        if registered.entry.kind != run.entry_kind:
+            raise EntryNotFound(
+                f"entry {run.entry!r} is registered as {registered.entry.kind}, recorded as {run.entry_kind}",
+                next_step="register the recorded kind of entry under that name again",
+            )
+        replayed = self._drive(run, registered)
+        _refuse_displaced()
+        return replayed
+
+    def close(self) -> None:
+        """Shut the booted entries down and close the loop."""
+        for shut_down in self._booted.values():
+            shut_down()
+        self._booted.clear()
+        for task in self._kept_tasks:
+            task.cancel()
+        if not self.loop.is_closed():
+            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def _boot(self, run: Run) -> RegisteredEntry:
+        """Import the modules and start the entry, answered from the preamble of the first run that needs it."""
+        if self._imported and run.entry in self._booted:
+            return registered_entry(run.entry)
+        recording = run.preamble or _EMPTY
+        clock = VirtualClock()
+        replayer = Replayer(recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True)
+        driving = _Driving(self, replayer, clock)
+        with Fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
+            if not self._imported:
+                self._import(driving)
+            registered = registered_entry(run.entry)
+            self._booted[run.entry] = registered.entry.boot(registered.target, driving)
+        self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+        return registered
+
+    def _import(self, driving: _Driving) -> None:
+        root = str(self._root)
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        for module in self._modules:
+            driving.call(lambda name=module: import_module(name))  # type: ignore[misc]  # bound by default argument
+        self._imported = True
+
+    @staticmethod
+    def _refuse_start_up(replayer: Replayer, leaks: tuple[str, ...]) -> None:
+        if leaks:
+            raise RunNotReady(
+                "the app's start-up attempted a live side effect",
+                reasons=("start-up-leaked",),
+                why=leaks[0],
+                next_step="move it behind a boundary, or out of import and lifespan",
+            )
+        if replayer.unrecorded is not None:
+            raise RunNotReady(
+                "the app's start-up asks for what the preamble lacks",
+                reasons=("start-up-unrecorded",),
+                why=str(replayer.unrecorded),
+                next_step="record again with this start-up, or make it need nothing from outside",
+            )
+
+    def _drive(self, run: Run, registered: RegisteredEntry) -> Replayed:
+        clock = VirtualClock()
+        replayer = Replayer(
+            run.recording, run_id=run.id, shared=Answers(run.preamble), clock=clock, tokens=run.tokens
+        )
+        driving = _Driving(self, replayer, clock)
+        outcome, deadline, stacks = None, "", ""
+        with Fence() as fence, _no_bytecode():
+            try:
+                with Deadline(self._timeout_s, clock=clock, loop=self.loop):
+                    outcome = registered.entry.drive(registered.target, run.input, driving)
+            except DeadlineExceeded as error:
+                deadline, stacks = str(error), error.stacks
+            finally:
+                replayer.close()
+        evidence = _evidence(run, replayer, outcome, tuple(map(str, fence.attempts)), deadline)
+        return Replayed(evidence, replayer, stacks)
+
+
+class _Driving:
+    """What the stage lends to an entry. See `entry.Driving`."""
+
+    def __init__(self, stage: Stage, replayer: Replayer, clock: VirtualClock) -> None:
+        self._stage = stage
+        self._replayer = replayer
+        self._clock = clock
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        lane = self._replayer.lane
+
+        async def in_lane() -> T:
+            with entered(lane):
+                return await coroutine
+
+        return event_loop.drive(self._stage.loop, in_lane(), self._clock)
+
+    def call(self, function: Callable[[], T]) -> T:
+        with entered(self._replayer.lane):
+            return event_loop.call(function, self._clock)
+
+    async def until(self, offset_ns: int) -> None:
+        wait_ns = offset_ns - self._clock.now_ns()
+        if wait_ns > 0:
+            await asyncio.sleep(wait_ns / 1e9)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Any:
+        with entered(self._replayer.lane):
+            task = self._stage.loop.create_task(coroutine)
+        self._stage._kept_tasks.append(task)
+        return task
+
+
+def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...], deadline: str) -> Evidence:
+    unplayed = list(replayer.matcher.unplayed())
+    drifts = list(replayer.drifts)
+    if replayer.unrecorded is None and not deadline:
+        drifts += (_missing(run, replayer, index) for index in unplayed)
+    missed = replayer.unrecorded
+    return Evidence(
+        recorded=run.outcome,
+        outcome=outcome,
+        unrecorded="" if missed is None else str(missed),
+        asked="" if missed is None else missed.asked,
+        all_played=not unplayed,
+        leaks=leaks,
+        deadline=deadline,
+        drifts=tuple(drifts),
+        late=tuple(replayer.late),
+    )
+
+
+def _missing(run: Run, replayer: Replayer, index: int) -> Drift:
+    interaction = run.recording.interactions[index]
+    kind = DriftKind.MISSING_EFFECT if interaction.effect else DriftKind.MISSING_READ
+    return Drift(kind, index + 1, f"{interaction.boundary} {registry.text_of(interaction, replayer.matcher.request(index))}")
+
+
+def _refuse_unready(run: Run) -> None:
+    if run.readiness.reasons:
+        raise RunNotReady(
+            f"run {run.id} can't be replayed faithfully",
+            reasons=run.readiness.reasons,
+            why=", ".join(run.readiness.reasons),
+            next_step=f"`fluxrun why {run.id[:10]}` says what each reason means",
+        )
+
+
+def _refuse_displaced() -> None:
+    found = patching.displaced()
+    if found:
+        first = found[0]
+        raise RunNotReady(
+            f"the seam {first.seam} was displaced",
+            reasons=("displaced",),
+            why=f"it is now {first.found}; a call through it would go live unseen",
+            next_step="undo that patch before this item (a plugin or fixture that restores in the wrong order), or run "
+            "`pytest --fluxrun-dir=...` by itself",
+        )
+
+
+@contextmanager
+def _no_bytecode() -> Any:
+    """Imports made under the fence write no .pyc files."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before

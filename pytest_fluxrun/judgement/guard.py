@@ -1,0 +1,174 @@
+"""The guard file: a run pinned by digest plus what is expected of it. Reading and writing the TOML share this file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from pytest_fluxrun.errors import GuardError
+
+__all__ = ["GUARD_SUFFIX", "DriftRules", "Fix", "Guard", "Ignore", "read_guard", "write_guard"]
+
+GUARD_SUFFIX = ".guard.toml"
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fix(BaseModel):
+    """The outcome that fixed code has. What is absent isn't compared.
+
+    Attributes:
+        status: HTTP status.
+        headers: header name → value, case-insensitive names.
+        body: a subset of a JSON body, or the whole text of another.
+        returns: a subset of the return value.
+        raises: the exception's class name, bare or qualified.
+        effects: numbers of recorded calls whose change or absence belongs to the fix.
+    """
+
+    model_config = _STRICT
+
+    status: Annotated[int, Field(ge=100, le=999)] | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: Any = None
+    returns: Any = None
+    raises: str = ""
+    effects: tuple[Annotated[int, Field(ge=1)], ...] = ()
+
+
+class Ignore(BaseModel):
+    """Paths that aren't compared; opt-in, and listed in every report."""
+
+    model_config = _STRICT
+
+    paths: tuple[str, ...] = ()
+
+
+class DriftRules(BaseModel):
+    """Drift that is allowed: `kind` or `kind: text`, with `*` as a wildcard in the text."""
+
+    model_config = _STRICT
+
+    allow: tuple[str, ...] = ()
+
+
+class Guard(BaseModel):
+    """A guard file's content.
+
+    Attributes:
+        run: the run's id.
+        sha256: of the bundle file, hex.
+        expect: the outcome: as recorded, or fixed.
+        pending: the fix isn't there yet: the recorded failure is an expected failure.
+        beyond: what fixed code that asks for more than the recording has counts as.
+        proven: the release, or the commit, on which the run replayed to its own outcome.
+    """
+
+    model_config = _STRICT
+
+    run: Annotated[str, StringConstraints(pattern="^[0-7][0-9a-hjkmnp-tv-z]{25}$")]
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    title: str = ""
+    expect: Literal["recorded", "fix"] = "recorded"
+    pending: bool = False
+    beyond: Literal["fail", "accept"] = "fail"
+    proven: str = ""
+    fix: Fix | None = None
+    ignore: Ignore = Ignore()
+    drift: DriftRules = DriftRules()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Guard:
+        if self.fix is not None and self.expect != "fix":
+            raise ValueError('there is a table [fix], but expect = "recorded": set expect = "fix" or delete the table')
+        if self.pending and self.expect != "fix":
+            raise ValueError('pending = true needs expect = "fix": a recorded outcome can\'t be pending')
+        return self
+
+
+def read_guard(path: Path) -> Guard:
+    """Read a guard file.
+
+    Raises:
+        GuardError: it can't be read, isn't TOML, or has a key or value that a guard can't have.
+    """
+    try:
+        return Guard.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise GuardError(
+            f"the guard {path.name} can't be used",
+            why=f"{place}: {first['msg']}",
+            next_step=f"correct it, or write it anew with `fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise GuardError(
+            f"the guard {path.name} can't be read",
+            why=str(error),
+            next_step="restore it from version control",
+        ) from error
+
+
+def write_guard(path: Path, guard: Guard) -> None:
+    """Write a guard file in one step; what was there is replaced only when the new file is whole."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as stream:
+        stream.write(to_toml(guard))
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(stream.name).chmod(0o644)
+    Path(stream.name).replace(path)
+
+
+def digest(bundle: bytes) -> str:
+    """The digest by which a guard pins a bundle."""
+    return hashlib.sha256(bundle).hexdigest()
+
+
+def to_toml(guard: Guard) -> str:
+    """A guard as TOML, in the order that a reviewer reads."""
+    table = guard.model_dump(exclude_defaults=True)
+    table["expect"] = guard.expect
+    tables = {key: table.pop(key) for key in ("fix", "ignore", "drift") if key in table}
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
+    for name, content in tables.items():
+        lines.append(f"\n[{name}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return _toml_string(value)
+        case dict():
+            return "{ " + ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(_toml(item) for item in value) + "]"
+        case _:
+            raise GuardError(
+                f"a guard can't hold {value!r}", why="TOML has no form for it", next_step="leave that key out"
+            )
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml_string(key)
+
+
+def _toml_string(text: str) -> str:
+    escaped = "".join(
+        character if character.isprintable() and character not in '"\\' else f"\\u{ord(character):04x}"
+        if ord(character) < 0x10000
+        else f"\\U{ord(character):08x}"
+        for character in text
+    )
+    return f'"{escaped}"'

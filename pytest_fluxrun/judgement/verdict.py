@@ -1,0 +1,192 @@
+"""The verdict: one judgement of one replay against one expectation. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.judgement.comparison import (
+    ABSENT,
+    OutcomeDifference,
+    body_of,
+    compare_outcomes,
+    contains,
+    is_failure,
+    text_matches,
+)
+from pytest_fluxrun.judgement.guard import Fix, Guard
+
+__all__ = ["Evidence", "Judgement", "Verdict", "judge"]
+
+_FAILING_DRIFT = frozenset({DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT})
+
+
+class Verdict(StrEnum):
+    """DESIGN 8. `unready` is reached before a replay and so isn't decided here."""
+
+    MATCH = "match"
+    REPRODUCED = "reproduced"
+    FIXED = "fixed"
+    REGRESSED = "regressed"
+    BEYOND = "beyond"
+    DIVERGED = "diverged"
+    LEAKED = "leaked"
+    UNREADY = "unready"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a replay showed.
+
+    Attributes:
+        outcome: the replay's, or None where the deadline ended it.
+        unrecorded: message of the latched miss, or "".
+        asked: the missed call on one line, or "".
+        all_played: the miss came after every recorded interaction had been played.
+        leaks: blocked live side effects, one line each.
+        deadline: what was waited for, or "".
+        drifts: in the order of happening.
+        late: calls made after the run had ended.
+    """
+
+    recorded: Any
+    outcome: Any
+    unrecorded: str = ""
+    asked: str = ""
+    all_played: bool = False
+    leaks: tuple[str, ...] = ()
+    deadline: str = ""
+    drifts: tuple[Drift, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its grounds.
+
+    Attributes:
+        passed: whether the item passes (before `pending` is applied).
+        reason: a stable code: `outcome`, `changed-effect`, `unrecorded`, `deadline`, `leak`, ….
+        differences: from the expected outcome.
+        failing_drifts: drift that the guard doesn't allow.
+        first_divergence: the first thing that differed, on one line, or "".
+    """
+
+    verdict: Verdict
+    passed: bool
+    reason: str
+    differences: tuple[OutcomeDifference, ...] = ()
+    failing_drifts: tuple[Drift, ...] = ()
+    first_divergence: str = ""
+
+
+def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
+    """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome."""
+    if evidence.leaks:
+        return Judgement(Verdict.LEAKED, passed=False, reason="leak", first_divergence=evidence.leaks[0])
+    if evidence.deadline:
+        return Judgement(Verdict.DIVERGED, passed=False, reason="deadline", first_divergence=evidence.deadline)
+    expects_fix = guard.expect == "fix" if guard else is_failure(evidence.recorded)
+    if evidence.unrecorded:
+        return _judge_miss(evidence, guard, expects_fix=expects_fix)
+    return _judge_outcome(evidence, guard, expects_fix=expects_fix)
+
+
+def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
+    if not (expects_fix and evidence.all_played):
+        return Judgement(Verdict.DIVERGED, passed=False, reason="unrecorded", first_divergence=evidence.asked)
+    accepted = guard is not None and guard.beyond == "accept"
+    return Judgement(Verdict.BEYOND, passed=accepted, reason="beyond", first_divergence=evidence.asked)
+
+
+def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
+    ignored = guard.ignore.paths if guard else ()
+    from_recorded = compare_outcomes(evidence.recorded, evidence.outcome, ignored)
+    drifts = _failing_drifts(evidence, guard)
+    if not expects_fix:
+        return _verdict(Verdict.MATCH, from_recorded, drifts)
+    fix = guard.fix if guard else None
+    from_fix = _from_fix(fix, evidence.outcome) if fix else _still_failing(evidence.outcome)
+    if not from_fix:
+        return _verdict(Verdict.FIXED, [], drifts)
+    if not from_recorded:
+        return Judgement(
+            Verdict.REPRODUCED, passed=False, reason="reproduced", differences=tuple(from_fix), failing_drifts=drifts,
+            first_divergence=_line(from_fix[0]),
+        )  # fmt: skip
+    return _verdict(Verdict.FIXED, from_fix, drifts)
+
+
+def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[Drift, ...]) -> Judgement:
+    """The good verdict, or `regressed` for another outcome or drift that isn't allowed."""
+    if not differences and not drifts:
+        return Judgement(good, passed=True, reason=good.value)
+    first = _drift_line(drifts[0]) if drifts else _line(differences[0])
+    return Judgement(
+        Verdict.REGRESSED,
+        passed=False,
+        reason=drifts[0].kind.value if drifts else "outcome",
+        differences=tuple(differences),
+        failing_drifts=drifts,
+        first_divergence=first,
+    )
+
+
+def _failing_drifts(evidence: Evidence, guard: Guard | None) -> tuple[Drift, ...]:
+    late = tuple(Drift(DriftKind.NEW_EFFECT, 0, text) for text in evidence.late)
+    return tuple(
+        drift for drift in (*evidence.drifts, *late) if drift.kind in _FAILING_DRIFT and not _allowed(drift, guard)
+    )
+
+
+def _allowed(drift: Drift, guard: Guard | None) -> bool:
+    if guard is None:
+        return False
+    if guard.fix is not None and drift.call in guard.fix.effects:
+        return True
+    for rule in guard.drift.allow:
+        kind, _, text = rule.partition(":")
+        if kind.strip() == drift.kind and (not text.strip() or text_matches(drift.text, text.strip())):
+            return True
+    return False
+
+
+def _from_fix(fix: Fix, outcome: Any) -> list[OutcomeDifference]:
+    response, error = outcome.get("response"), outcome.get("error")
+    found: list[OutcomeDifference] = []
+    if fix.raises:
+        name = "" if error is None else error["type"].replace(":", ".")
+        if name != fix.raises and not name.endswith("." + fix.raises):
+            found.append(OutcomeDifference("error.type", fix.raises, name or ABSENT))
+    elif error is not None:
+        found.append(OutcomeDifference("error", ABSENT, f"{error['type']}: {error['message']}"))
+    if fix.status is not None:
+        found += contains(fix.status, ABSENT if response is None else response["status"], "response.status")
+    if fix.body is not None:
+        found += contains(fix.body, ABSENT if response is None else body_of(response), "response.body")
+    headers = {} if response is None else {name.lower(): value for name, value in response["headers"]}
+    for name, value in fix.headers.items():
+        found += contains(value, headers.get(name.lower(), ABSENT), f"response.headers.{name.lower()}")
+    if fix.returns is not None:
+        found += contains(fix.returns, outcome.get("returned"), "returned")
+    if fix.status is None and not fix.raises:
+        found += _still_failing(outcome) if not found else []
+    return found
+
+
+def _still_failing(outcome: Any) -> list[OutcomeDifference]:
+    if not is_failure(outcome):
+        return []
+    error, response = outcome.get("error"), outcome.get("response")
+    got = f"{error['type']}: {error['message']}" if error else f"status {response['status']}" if response else "no answer"
+    return [OutcomeDifference("outcome", "no error and no 5xx", got)]
+
+
+def _line(difference: OutcomeDifference) -> str:
+    return f"{difference.path}: {difference.expected!r} → {difference.got!r}"
+
+
+def _drift_line(drift: Drift) -> str:
+    return f"{drift.kind}: {drift.paths[0] if drift.paths else drift.text}"

@@ -1,0 +1,110 @@
+"""Install, verify and restore seams: attributes of classes and modules that route a library's calls through a session.
+
+Knows no library and no session; what a replacement does is the boundary's affair. Patches are process-wide.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Displaced", "Patch", "displaced", "install", "installed", "restore_all"]
+
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One attribute to replace.
+
+    Args:
+        owner: the class or module.
+        attribute: the attribute's name on it.
+        wrap: takes the original (as attribute access on the owner gives it) and returns the replacement.
+    """
+
+    owner: Any
+    attribute: str
+    wrap: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """A seam that something else has overwritten since it was installed."""
+
+    seam: str
+    found: str
+
+
+@dataclass(slots=True)
+class _Seam:
+    patch: Patch
+    raw_original: Any
+    replacement: Any
+
+
+_seams: dict[tuple[int, str], _Seam] = {}
+_lock = threading.Lock()
+
+
+def install(patches: Iterable[Patch]) -> None:
+    """Install each patch once; a second one for the same attribute is ignored, so that calling twice is harmless."""
+    with _lock:
+        for patch in patches:
+            key = (id(patch.owner), patch.attribute)
+            if key in _seams:
+                continue
+            raw = vars(patch.owner).get(patch.attribute, _ABSENT)
+            original = getattr(patch.owner, patch.attribute)
+            replacement = patch.wrap(original)
+            if isinstance(raw, staticmethod) and not isinstance(replacement, staticmethod):
+                replacement = staticmethod(replacement)
+            setattr(patch.owner, patch.attribute, replacement)
+            _seams[key] = _Seam(patch, raw, replacement)
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the seams now installed, in the order of installation."""
+    return tuple(_name(seam.patch) for seam in _seams.values())
+
+
+def displaced() -> tuple[Displaced, ...]:
+    """Seams whose attribute is no longer the replacement that was installed, each with what is there now."""
+    found = []
+    for seam in _seams.values():
+        now = vars(seam.patch.owner).get(seam.patch.attribute, _ABSENT)
+        if now is not seam.replacement:
+            found.append(Displaced(seam=_name(seam.patch), found=_describe(now)))
+    return tuple(found)
+
+
+def restore_all() -> None:
+    """Put every original back, newest first. What something else has put on top since then is left alone."""
+    with _lock:
+        for seam in reversed(_seams.values()):
+            owner, attribute = seam.patch.owner, seam.patch.attribute
+            if vars(owner).get(attribute, _ABSENT) is not seam.replacement:
+                continue
+            if seam.raw_original is _ABSENT:
+                delattr(owner, attribute)
+            else:
+                setattr(owner, attribute, seam.raw_original)
+        _seams.clear()
+
+
+def _name(patch: Patch) -> str:
+    owner = patch.owner
+    module = getattr(owner, "__module__", None)
+    name = getattr(owner, "__qualname__", None) or getattr(owner, "__name__", repr(owner))
+    return f"{module}.{name}.{patch.attribute}" if module else f"{name}.{patch.attribute}"
+
+
+def _describe(found: Any) -> str:
+    if found is _ABSENT:
+        return "nothing (the attribute was deleted)"
+    function = getattr(found, "__func__", found)
+    module = getattr(function, "__module__", None) or type(function).__module__
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}.{name}"

@@ -1,0 +1,35 @@
+"""Keep rules: whether a run that has just ended is worth keeping. Data in, reason out; no I/O."""
+
+from __future__ import annotations
+
+from pytest_fluxrun.config import Settings
+from pytest_fluxrun.entry import Ending
+
+__all__ = ["keep_reason"]
+
+_FIRST_SERVER_ERROR = 500
+_FIRST_CLIENT_ERROR = 400
+
+
+def keep_reason(ending: Ending, settings: Settings, *, duration_ns: int, by_hand: bool, draw: float) -> str:
+    """Why a run is kept, or "" to let it go.
+
+    Args:
+        by_hand: `fluxrun.keep()` was called in it.
+        draw: a random number in [0, 1), for the sample of successes.
+
+    Returns:
+        One of `raised`, `timed-out`, `disconnected`, `5xx`, `by-hand`, `4xx`, `slow`, `sample`, or "".
+    """
+    status = ending.status or 0
+    reasons = (
+        ("timed-out", ending.timed_out),
+        ("raised", ending.error is not None),
+        ("5xx", status >= _FIRST_SERVER_ERROR),
+        ("disconnected", ending.disconnected),
+        ("by-hand", by_hand),
+        ("4xx", settings.keep_4xx and _FIRST_CLIENT_ERROR <= status < _FIRST_SERVER_ERROR),
+        ("slow", settings.slow_s is not None and duration_ns >= settings.slow_s * 1e9),
+        ("sample", draw < settings.sample),
+    )
+    return next((reason for reason, holds in reasons if holds), "")

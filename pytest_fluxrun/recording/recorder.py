@@ -1,0 +1,167 @@
+"""Recorder: the Session of one run while it happens. Takes references and two clock reads a crossing; dumps nothing.
+
+What is collected here is turned into a Run by `dumping`, on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from pytest_fluxrun import ambient
+from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.context import LANE, Lane
+from pytest_fluxrun.entry import Ending
+from pytest_fluxrun.values import Value, encode_or_opaque
+
+__all__ = ["Crossing", "Recorder"]
+
+R = TypeVar("R")
+
+
+class Crossing:
+    """One call in flight or over, by reference. `sequence` orders crossings by their start."""
+
+    __slots__ = ("boundary", "call", "dumped", "ended_ns", "error", "lane", "over", "result", "sequence", "started_ns")
+
+    def __init__(self, boundary: Boundary[Any], call: Call, lane: Lane, sequence: int, started_ns: int) -> None:
+        self.boundary = boundary
+        self.call = call
+        self.lane = lane
+        self.sequence = sequence
+        self.started_ns = started_ns
+        self.ended_ns = started_ns
+        self.over = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.dumped: Value = None
+
+
+class Recorder:
+    """The session of one run, or (with `preamble`) of the process before its first run.
+
+    Args:
+        entry: the registered entry's name; "" for a preamble.
+        finished: takes this recorder and its ending when the run is over; must neither block nor raise.
+        max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds.
+    """
+
+    clock = None
+
+    def __init__(
+        self,
+        entry: str,
+        entry_kind: str,
+        finished: Callable[[Recorder, Ending], None],
+        *,
+        preamble: bool = False,
+        max_interactions: int = 10_000,
+    ) -> None:
+        self.entry = entry
+        self.entry_kind = entry_kind
+        self.preamble = preamble
+        self.kept_by_hand = False
+        self.over_bound = False
+        self.closed = False
+        self.late = 0
+        self.ended_ns = 0
+        self.crossings: list[Crossing] = []
+        self.lanes: list[Lane] = []
+        self.logs: list[Mapping[str, Any]] = []
+        self.reads: dict[str, dict[str, list[Value]]] = {}
+        self._finished = finished
+        self._sequence = itertools.count()
+        self._max_interactions = max_interactions
+        self.wall_ns = ambient.time_ns()
+        self.mono_ns = ambient.monotonic_ns()
+        self.perf_ns = ambient.perf_counter_ns()
+        self.lane = Lane(self)
+
+    def ambient_for(self, lane: Lane) -> list[Any] | None:
+        """A list for the lane's clock and entropy reads; None once the run is over."""
+        if self.closed:
+            return None
+        self.lanes.append(lane)
+        return []
+
+    def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
+        """Make the live call and keep it with its answer or error."""
+        if self.closed:
+            self.late += 1
+            return live()
+        crossing, reads = self._enter(boundary, call)
+        try:
+            result = live()
+            crossing.result = result
+            if boundary.snapshot:
+                crossing.dumped = encode_or_opaque(boundary.dump(result))
+            return result
+        except BaseException as error:
+            crossing.error = error
+            raise
+        finally:
+            self._leave(crossing, reads)
+
+    async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
+        """`call` for awaitables."""
+        if self.closed:
+            self.late += 1
+            return await live()
+        crossing, reads = self._enter(boundary, call)
+        try:
+            result = await live()
+            crossing.result = result
+            if boundary.snapshot:
+                crossing.dumped = encode_or_opaque(boundary.dump(result))
+            return result
+        except BaseException as error:
+            crossing.error = error
+            raise
+        finally:
+            self._leave(crossing, reads)
+
+    def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
+        """Read live and keep the value; an error counts as `absent` where it is a KeyError."""
+        value = live()
+        if not self.closed:
+            self.reads.setdefault(source, {}).setdefault(key, []).append(encode_or_opaque(value))
+        return value
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Keep a log record."""
+        if not self.closed:
+            self.logs.append(entry)
+
+    def finish(self, ending: Ending) -> None:
+        """Close the run and hand it on."""
+        if self.closed:
+            return
+        self.close()
+        self._finished(self, ending)
+
+    def close(self) -> None:
+        """Record nothing more; lanes that live on read the real clock again."""
+        self.closed = True
+        self.ended_ns = ambient.monotonic_ns()
+
+    def _enter(self, boundary: Boundary[Any], call: Call) -> tuple[Crossing, list[Any] | None]:
+        lane = LANE.get()
+        assert lane is not None
+        reads, lane.ambient, lane.inside = lane.ambient, None, True
+        crossing = Crossing(boundary, call, lane, next(self._sequence), ambient.monotonic_ns())
+        if crossing.sequence < self._max_interactions:
+            self.crossings.append(crossing)
+        else:
+            self.over_bound = True
+        return crossing, reads
+
+    @staticmethod
+    def _leave(crossing: Crossing, reads: list[Any] | None) -> None:
+        crossing.ended_ns = ambient.monotonic_ns()
+        crossing.over = True
+        lane = crossing.lane
+        lane.inside = False
+        if reads is not None:
+            reads.append(crossing.sequence)
+            lane.ambient = reads

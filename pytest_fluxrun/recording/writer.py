@@ -1,0 +1,97 @@
+"""The writer: a daemon thread that polls for finished runs, so that ending a request wakes nobody.
+
+Bounded by number of runs and by bytes; what doesn't fit is dropped and counted. A forked child starts its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Writer"]
+
+T = TypeVar("T")
+_POLL_S = 0.05
+
+_live: weakref.WeakSet[Writer[Any]] = weakref.WeakSet()
+
+
+class Writer(Generic[T]):
+    """Hands each submitted thing to `write` on its own thread, in order.
+
+    Args:
+        write: must not raise; runs outside every run.
+        max_pending: things waiting at most; a further one is dropped.
+        dropped: counts what was dropped, by reason; shared with the caller.
+    """
+
+    def __init__(self, write: Callable[[T], None], *, max_pending: int, dropped: Counter[str]) -> None:
+        self._write = write
+        self._max_pending = max_pending
+        self._dropped = dropped
+        self._reset()
+        _live.add(self)
+
+    def submit(self, thing: T) -> None:
+        """Queue a thing; never blocks, never wakes the thread."""
+        if len(self._queue) >= self._max_pending:
+            self._dropped["pending-runs"] += 1
+            return
+        self._queue.append(thing)
+        if self._thread is None:
+            self._start()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was submitted before is written.
+
+        Returns:
+            False if the time ran out; what is pending is written later.
+        """
+        if self._thread is None:
+            return True
+        done = threading.Event()
+        self._flushes.append(done)
+        self._wake.set()
+        return done.wait(timeout_s)
+
+    @property
+    def pending(self) -> int:
+        """Things queued and not yet written."""
+        return len(self._queue)
+
+    def _reset(self) -> None:
+        self._queue: deque[T] = deque()
+        self._flushes: deque[threading.Event] = deque()
+        self._wake = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="fluxrun-writer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(_POLL_S)
+            self._wake.clear()
+            waiting = [self._flushes.popleft() for _ in range(len(self._flushes))]
+            while self._queue:
+                self._write(self._queue[0])
+                self._queue.popleft()
+            for done in waiting:
+                done.set()
+
+
+def _after_fork_in_child() -> None:
+    """The parent writes what it had queued; the child has no thread and starts empty."""
+    for writer in list(_live):
+        writer._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,187 @@
+"""Finds boundaries and entries, by file name here and by entry point elsewhere, and loads each when its library loads.
+
+Knows no library by name: a boundary file lists the modules that it covers in a line that is read without importing it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import wrapt
+
+from pytest_fluxrun import patching
+from pytest_fluxrun.boundary import Boundary, Kind, Seams
+from pytest_fluxrun.entry import Entry, register
+from pytest_fluxrun.errors import SettingsError
+from pytest_fluxrun.run import Interaction
+
+__all__ = ["boundary_named", "entry_kind", "install_seams", "installed_boundaries", "instrument", "kind_named", "text_of"]
+
+_BOUNDARIES = "pytest_fluxrun.boundaries"
+_ENTRIES = "pytest_fluxrun.entries"
+_KINDS = "pytest_fluxrun.kinds"
+_ENTRY_POINTS = "fluxrun.boundaries"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A boundary not yet loaded: its file or entry point, and the modules that wake it."""
+
+    name: str
+    modules: tuple[str, ...]
+    entry_point: EntryPoint | None = None
+
+    def load(self) -> Seams:
+        if self.entry_point is None:
+            loaded: Any = import_module(f"{_BOUNDARIES}.{self.name}").boundary
+        else:
+            loaded = self.entry_point.load()
+        if not isinstance(loaded, Seams):
+            raise SettingsError(
+                f"the entry point fluxrun.boundaries:{self.name} isn't a boundary",
+                why=f"it gives {type(loaded).__name__}, not an instance of pytest_fluxrun.boundary.Boundary",
+                next_step="make the entry point name a module-level instance",
+            )
+        return loaded
+
+
+_loaded: dict[str, Seams] = {}
+_hooked: set[str] = set()
+
+
+def install_seams() -> None:
+    """Patch what is loaded, and each other library when it is first imported. Calling it again does nothing."""
+    for source in _sources():
+        if source.name in _hooked:
+            continue
+        _hooked.add(source.name)
+        for module in source.modules:
+            if module in sys.modules:
+                _wake(source, sys.modules[module])
+            else:
+                wrapt.register_post_import_hook(functools.partial(_wake, source), module)
+
+
+def installed_boundaries() -> tuple[Seams, ...]:
+    """The boundaries whose library is loaded, in the order of loading."""
+    return tuple(_loaded.values())
+
+
+def boundary_named(name: str) -> Boundary[Any] | None:
+    """The loaded boundary of that name as bundles write it, or None."""
+    found = _loaded.get(name)
+    return found if isinstance(found, Boundary) else None
+
+
+def instrument(app: Any, name: str = "") -> Any:
+    """Record every request that an app serves, and register it as an entry under a name.
+
+    Args:
+        app: an ASGI application, e.g. `FastAPI()`.
+        name: the entry's name in bundles and node ids; the project's name by default.
+
+    Returns:
+        The application to serve in its place.
+
+    Raises:
+        SettingsError: no entry file recognises the object.
+    """
+    for entry in _entries():
+        if entry.recognises(app):
+            wrapped = entry.wrap(app, name or _project_name())
+            register(name or _project_name(), entry, wrapped)
+            return wrapped
+    kinds = ", ".join(entry.kind for entry in _entries())
+    raise SettingsError(
+        f"fluxrun.instrument doesn't recognise {type(app).__module__}.{type(app).__qualname__}",
+        why=f"it knows these kinds of entry: {kinds}",
+        next_step="pass the application object itself, or decorate a function with @fluxrun.capture",
+    )
+
+
+def entry_kind(kind: str) -> Entry | None:
+    """The entry file of that kind, or None."""
+    return next((entry for entry in _entries() if entry.kind == kind), None)
+
+
+def _project_name() -> str:
+    from pytest_fluxrun.config import current_settings
+
+    return current_settings().project
+
+
+@functools.cache
+def _entries() -> tuple[Entry, ...]:
+    folder = Path(__file__).with_name("entries")
+    names = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    return tuple(import_module(f"{_ENTRIES}.{name}").entry for name in names)
+
+
+def _wake(source: _Source, module: Any) -> None:
+    seams = _loaded.get(source.name) or source.load()
+    _loaded[source.name] = seams
+    patching.install(seams.patches(module))
+
+
+@functools.cache
+def _sources() -> tuple[_Source, ...]:
+    return (*_built_in(), *_third_party())
+
+
+def _built_in() -> Iterator[_Source]:
+    folder = Path(__file__).with_name("boundaries")
+    for path in sorted(folder.glob("*.py")):
+        if path.stem != "__init__":
+            yield _Source(path.stem, _declared_modules(path))
+
+
+def _third_party() -> Iterator[_Source]:
+    """Boundaries of other distributions; the entry point's name is the library's module, dots allowed."""
+    for point in entry_points(group=_ENTRY_POINTS):
+        yield _Source(point.name, (point.name,), point)
+
+
+def _declared_modules(path: Path) -> tuple[str, ...]:
+    """The `modules = (...)` of the boundary class in a file, read from its source: importing it could load the library."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            if "modules" in names and isinstance(node.value, ast.Tuple):
+                return tuple(ast.literal_eval(node.value))
+    raise SettingsError(
+        f"{path.name} declares no modules",
+        why="a boundary class says which imports wake it as a literal `modules = (...)`",
+    )
+
+
+def text_of(interaction: Interaction, request: Any) -> str:
+    """A recorded call on one line, by its kind where that is loaded."""
+    kind = kind_named(interaction.kind)
+    return kind.text(request) if kind is not None else f"{interaction.kind} {request}"[:200]
+
+
+def kind_named(name: str) -> Kind | None:
+    """The kind of that name: one of the package's own, or one that a loaded boundary brings."""
+    known = _own_kinds().get(name)
+    if known is not None:
+        return known
+    return next(
+        (seams.kind for seams in _loaded.values() if isinstance(seams, Boundary) and seams.kind.name == name), None
+    )
+
+
+@functools.cache
+def _own_kinds() -> dict[str, Kind]:
+    folder = Path(__file__).with_name("kinds")
+    modules = [import_module(f"{_KINDS}.{path.stem}") for path in folder.glob("*.py") if path.stem != "__init__"]
+    kinds = [value for module in modules for value in vars(module).values() if isinstance(value, Kind)]
+    return {kind.name: kind for kind in kinds}

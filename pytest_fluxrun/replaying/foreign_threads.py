@@ -1,0 +1,95 @@
+"""Whether threads that belong to no run are at rest: one that the app started at boot may be handed work by a run.
+
+Looks at Python frames first (cheap, exact for threads in Condition.wait and pool workers), then at the kernel.
+Changes nothing and knows no clock.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import contextlib
+import inspect
+import sys
+import threading
+from collections.abc import Container, Iterable
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["OWN_THREAD_PREFIX", "ForeignThreads", "cpu_of", "resting_at"]
+
+OWN_THREAD_PREFIX = "fluxrun-"
+"""Threads named so run nothing of the app and are never waited for: a deadline, a watch."""
+
+_BUSY = "RD"
+
+
+def _condition_wait(variables: Any) -> bool:
+    waiter = variables.get("waiter")
+    return waiter is not None and waiter.locked()
+
+
+def _pool_worker(variables: Any) -> bool:
+    queue = variables.get("work_queue")
+    return queue is not None and queue.empty()
+
+
+_resting: dict[CodeType, Any] = {
+    inspect.unwrap(threading.Condition.wait).__code__: _condition_wait,
+    concurrent.futures.thread._worker.__code__: _pool_worker,  # type: ignore[attr-defined]  # private to CPython
+}
+
+
+def resting_at(code: CodeType, lock_name: str) -> None:
+    """A thread whose innermost frame runs `code` is at rest while its local variable `lock_name` is a held lock."""
+    _resting[code] = lambda variables: (lock := variables.get(lock_name)) is not None and lock.locked()
+
+
+class ForeignThreads:
+    """Remembers, per thread, at which CPU time it was last seen asleep, so that one look is enough the next time."""
+
+    def __init__(self) -> None:
+        self._asleep: dict[int, Any] = {}
+
+    def at_rest(self, own: Container[int]) -> bool:
+        """Whether every Python thread but `own`, the main one and FluxRun's is blocked and has been handed nothing.
+
+        Args:
+            own: idents of the run's threads, the caller among them.
+        """
+        main = threading.main_thread().ident
+        unsure = [
+            (ident, frame)
+            for ident, frame in sys._current_frames().items()
+            if ident not in own and ident != main and not _rests(frame)
+        ]
+        return not unsure or self._asleep_all(unsure)
+
+    def _asleep_all(self, unsure: Iterable[tuple[int, FrameType]]) -> bool:
+        known: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # enumerate() locks
+        resting = True
+        for ident, frame in unsure:
+            thread = known.get(ident)
+            if thread is None or thread.native_id is None or thread.name.startswith(OWN_THREAD_PREFIX):
+                continue
+            look = cpu_of(thread.native_id) or ("S", (id(frame), frame.f_lasti))
+            if look[0] in _BUSY or self._asleep.get(ident) != look[1]:
+                self._asleep[ident] = look[1]
+                resting = False
+        return resting
+
+
+def _rests(frame: FrameType) -> bool:
+    rests = _resting.get(frame.f_code)
+    return rests is not None and rests(frame.f_locals)
+
+
+def cpu_of(native_id: int) -> tuple[str, str] | None:
+    """The kernel's state letter of a thread and the CPU time that it has had; None where there is no /proc."""
+    folder = f"/proc/self/task/{native_id}"
+    with contextlib.suppress(OSError):
+        with open(f"{folder}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        with contextlib.suppress(OSError), open(f"{folder}/schedstat", encoding="ascii") as file:
+            return fields[0], file.read().split()[0]
+        return fields[0], f"{fields[11]}+{fields[12]}"
+    return None

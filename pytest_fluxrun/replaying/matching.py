@@ -1,0 +1,128 @@
+"""Which recorded interaction answers a call: an index by (kind, canonical call), never a scan. Pure; no I/O.
+
+Order: same call in the same lane; in the lane at the same spawn position; in any lane, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pytest_fluxrun.boundary import Kind, Request
+from pytest_fluxrun.run import Interaction, LaneSpec
+from pytest_fluxrun.values import decode
+
+__all__ = ["Matcher"]
+
+LanePath = tuple[tuple[str, int], ...]
+LanePosition = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Recorded interactions that equal each other canonically, oldest first, also by lane."""
+
+    any_lane: deque[int] = field(default_factory=deque)
+    by_path: dict[LanePath, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    by_position: dict[LanePosition, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    last_answered: int = -1
+    repeats: int = 0
+
+    def add(self, index: int, lane: LaneSpec) -> None:
+        self.any_lane.append(index)
+        self.by_path[lane.path].append(index)
+        self.by_position[lane.position].append(index)
+
+
+class Matcher:
+    """The unplayed interactions of one recording. Not thread-safe: the replayer holds its lock.
+
+    Args:
+        interactions: the recording's, in order.
+        lanes: the recording's.
+    """
+
+    def __init__(self, interactions: tuple[Interaction, ...], lanes: tuple[LaneSpec, ...]) -> None:
+        self._interactions = interactions
+        self._lanes = lanes
+        self._played = bytearray(len(interactions))
+        self._requests: dict[int, Request] = {}
+        self._exact: dict[str, dict[str, _Queue]] = {}
+        self._operations: dict[tuple[str, str], _Queue] = defaultdict(_Queue)
+
+    def request(self, index: int) -> Request:
+        """A recorded request in its kind's form, decoded once."""
+        if index not in self._requests:
+            self._requests[index] = decode(self._interactions[index].request)
+        return self._requests[index]
+
+    def take(self, kind: Kind, canonical: str, path: LanePath, position: LanePosition) -> int | None:
+        """The interaction that answers a call, marked as played; None if none is left."""
+        queue = self._queues(kind).get(canonical)
+        if queue is None:
+            return None
+        index = self._pop(queue, path, position)
+        if index is not None:
+            queue.last_answered = index
+        return index
+
+    def repeat(self, kind: Kind, canonical: str, *, at_most: int) -> int | None:
+        """The last answer to an equal call, for an identical read made again; None beyond `at_most` repeats."""
+        queue = self._queues(kind).get(canonical)
+        if queue is None or queue.last_answered < 0 or queue.repeats >= at_most:
+            return None
+        queue.repeats += 1
+        return queue.last_answered
+
+    def any_of(self, kind: Kind, canonical: str) -> int | None:
+        """The first interaction equal to a call, played or not: for what may be answered any number of times."""
+        queue = self._queues(kind).get(canonical)
+        if queue is None:
+            return None
+        if queue.last_answered < 0:
+            queue.last_answered = queue.any_lane[0]
+        return queue.last_answered
+
+    def take_effect(self, kind: Kind, operation: str, path: LanePath, position: LanePosition) -> int | None:
+        """An unplayed effect of the same operation, whatever its arguments, marked as played."""
+        self._queues(kind)
+        queue = self._operations.get((kind.name, operation))
+        return None if queue is None else self._pop(queue, path, position)
+
+    def nearest(self, kind: Kind, operation: str) -> int | None:
+        """The recorded call that a reader would compare a miss with: same operation, unplayed first; else same kind."""
+        self._queues(kind)
+        same = [
+            index
+            for index, interaction in enumerate(self._interactions)
+            if interaction.kind == kind.name and kind.operation(self.request(index)) == operation
+        ]
+        return next((index for index in same if not self._played[index]), same[0] if same else None)
+
+    def unplayed(self) -> Iterable[int]:
+        """Indexes of what no call has taken, in order."""
+        return (index for index, played in enumerate(self._played) if not played)
+
+    def _queues(self, kind: Kind) -> dict[str, _Queue]:
+        known = self._exact.get(kind.name)
+        if known is None:
+            known = self._exact[kind.name] = defaultdict(_Queue)
+            for index, interaction in enumerate(self._interactions):
+                if interaction.kind != kind.name:
+                    continue
+                request, lane = self.request(index), self._lanes[interaction.lane]
+                known[kind.canonical(request)].add(index, lane)
+                if interaction.effect:
+                    self._operations[kind.name, kind.operation(request)].add(index, lane)
+            self._exact[kind.name] = dict(known)
+        return self._exact[kind.name]
+
+    def _pop(self, queue: _Queue, path: LanePath, position: LanePosition) -> int | None:
+        for candidates in (queue.by_path.get(path), queue.by_position.get(position), queue.any_lane):
+            while candidates:
+                index = candidates.popleft()
+                if not self._played[index]:
+                    self._played[index] = 1
+                    return index
+        return None

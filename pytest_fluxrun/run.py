@@ -1,0 +1,173 @@
+"""A run as data, and its JSON form: reading and writing share this file. No I/O.
+
+Every `Value` here is the tagged JSON of `values`; offsets are nanoseconds since the recording began, by a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from pytest_fluxrun.errors import DamagedBundle, UnsupportedVersion
+from pytest_fluxrun.values import Value
+
+__all__ = ["Interaction", "LaneSpec", "Read", "Readiness", "Recording", "Run", "Segment"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpec:
+    """A lane that made a call or read the clock.
+
+    Args:
+        path: ((name, ordinal), ...) from the root lane, which is ().
+        position: spawn positions from the root, whatever the names.
+    """
+
+    path: tuple[tuple[str, int], ...]
+    position: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A call plus its answer or error. Exactly one of `answer` and `error` counts, told by `failed`.
+
+    Args:
+        lane: index into `Recording.lanes`.
+        schema: the boundary's schema when it was dumped.
+        effect: whether its kind judged that it changes the outside.
+    """
+
+    boundary: str
+    kind: str
+    schema: int
+    lane: int
+    started_ns: int
+    ended_ns: int
+    request: Value
+    answer: Value = None
+    error: Value = None
+    failed: bool = False
+    effect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One clock or entropy read.
+
+    Args:
+        function: e.g. `time.time`, `datetime.now`, `os.urandom`, `random.random`.
+        where: `qualname|source fragment` of the reading code; survives moved lines.
+        value: as read, encoded.
+        offset_ns: for clock reads, the instant as an offset; None for entropy.
+    """
+
+    function: str
+    where: str
+    value: Value
+    offset_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Reads of one lane between two of its crossings.
+
+    Args:
+        after: index of the interaction that the segment follows, -1 at the lane's start.
+    """
+
+    lane: int
+    after: int
+    reads: tuple[Read, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the outside gave, for a run or for a preamble.
+
+    Args:
+        wall_ns: Unix time at offset 0.
+        mono_ns: the monotonic clock at offset 0; perf_counter likewise in `perf_ns`.
+        reads: per source (`environment`, `verification`), per key, the values in order.
+    """
+
+    wall_ns: int
+    mono_ns: int
+    perf_ns: int
+    duration_ns: int
+    lanes: tuple[LaneSpec, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    reads: dict[str, dict[str, list[Value]]] = field(default_factory=dict)
+    logs: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a run can be replayed faithfully: `recorded`, or `unready` with a code for each thing in the way."""
+
+    state: str = "recorded"
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One captured execution of an entry, from input to outcome.
+
+    Args:
+        id: UUIDv7 in Crockford base32, 26 characters.
+        entry: the registered name; `entry_kind` is the entry file that drives it (`asgi`, `function`).
+        input: what invoked it, in the entry's form.
+        outcome: what came of it, in the entry's form.
+        tokens: redaction tokens that stand in this run for secrets.
+        versions: distribution → version of what was loaded, plus `python` and `release`.
+    """
+
+    id: str
+    project: str
+    entry: str
+    entry_kind: str
+    input: Value
+    outcome: Value
+    recording: Recording
+    preamble: Recording | None = None
+    readiness: Readiness = Readiness()
+    tokens: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_payload(self) -> bytes:
+        """The JSON that a bundle's body holds, UTF-8."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Run:
+        """Read what `to_payload` wrote, by this version or an older one.
+
+        Raises:
+            UnsupportedVersion: the payload was written by a newer FluxRun.
+            DamagedBundle: it isn't a run.
+        """
+        try:
+            document = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise DamagedBundle("the bundle's body isn't JSON", why=str(error)) from error
+        if isinstance(document, dict) and isinstance(document.get("schema"), int) and document["schema"] > SCHEMA:
+            raise UnsupportedVersion(
+                f"the run has schema {document['schema']}",
+                why=f"this FluxRun reads schemas up to {SCHEMA}",
+                next_step="upgrade pytest-fluxrun here: `pip install -U pytest-fluxrun`",
+            )
+        try:
+            return _adapter.validate_python(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise DamagedBundle("the bundle's body isn't a run", why=f"{place}: {first['msg']}") from error
+
+
+_adapter = TypeAdapter(Run)

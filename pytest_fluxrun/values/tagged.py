@@ -1,0 +1,544 @@
+"""The format: plain JSON scalars, lists and string-keyed dicts stay as they are, all else is `{"~": tag, "v": ...}`.
+
+Reading and writing share this file. It knows nothing of runs and bundles.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ipaddress
+import math
+import pathlib
+import uuid
+import zoneinfo
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+import orjson
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic_core import TzInfo
+
+from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, ValueNotEncodable
+from pytest_fluxrun.values import typed
+from pytest_fluxrun.values.typed import Parts
+
+__all__ = ["MAX_DEPTH", "Value", "decode", "encode", "encode_or_opaque", "has_opaque", "opaque_names", "plain"]
+
+Value: TypeAlias = Any
+"""JSON: None, bool, int of 64 bits, finite float, str, list, dict with str keys. `Any` to the type checker and to pydantic,
+which would otherwise validate every node of a run; `decode` checks each."""
+
+MAX_DEPTH: Final = 64
+"""Python containers inside each other: three JSON levels each stay below orjson's 254."""
+MAX_NODES: Final = 2_000_000
+_MAX_JSON_DEPTH: Final = 250
+_INT64: Final = 2**63
+
+
+# -- writing: scalars
+
+
+def _tag(tag: str, content: Value) -> Value:
+    return {"~": tag, "v": content}
+
+
+def _base64(data: bytes | bytearray | memoryview) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _str(text: str) -> Value:
+    if text.isascii() or _is_utf8(text):
+        return text
+    return _tag("surrogates", _base64(text.encode("utf-8", "surrogatepass")))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _int(number: int) -> Value:
+    return number if -_INT64 <= number < _INT64 else _tag("int", hex(number))
+
+
+def _float(number: float) -> Value:
+    return number if math.isfinite(number) else _tag("float", repr(number))
+
+
+def _memoryview(view: memoryview) -> Value:
+    if view.ndim != 1 or view.format != "B":
+        raise ValueNotEncodable("a memoryview can't be recorded", why=f"its format is {view.format!r}, not bytes")
+    return _tag("memoryview", _base64(view.tobytes()))
+
+
+def _zone(moment: dt.datetime | dt.time) -> Value:
+    zone = moment.tzinfo
+    if zone is None:
+        return None
+    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
+        return zone.key
+    if zone is dt.UTC:
+        return "+"
+    kind = type(zone)
+    offset = moment.utcoffset()
+    if kind not in (dt.timezone, TzInfo) or offset is None:
+        raise ValueNotEncodable(
+            "a time can't be recorded",
+            why=f"its time zone is a {typed.class_name(kind)}",
+            next_step="use zoneinfo.ZoneInfo or datetime.timezone",
+        )
+    if kind is TzInfo:
+        return ["pydantic", offset.total_seconds()]
+    return [zone.tzname(None), *_timedelta_parts(offset)]
+
+
+def _datetime(moment: dt.datetime) -> Value:
+    return {"~": "datetime", "v": moment.replace(tzinfo=None).isoformat(), "z": _zone(moment), "fold": moment.fold}
+
+
+def _time(moment: dt.time) -> Value:
+    return {"~": "time", "v": moment.replace(tzinfo=None).isoformat(), "z": _zone(moment), "fold": moment.fold}
+
+
+def _timedelta_parts(span: dt.timedelta) -> list[int]:
+    return [span.days, span.seconds, span.microseconds]
+
+
+_BY_TEXT: Final[dict[str, Callable[[str], Any]]] = {
+    "Decimal": Decimal,
+    "UUID": uuid.UUID,
+    "date": dt.date.fromisoformat,
+    "IPv4Address": ipaddress.IPv4Address,
+    "IPv6Address": ipaddress.IPv6Address,
+    "IPv4Network": ipaddress.IPv4Network,
+    "IPv6Network": ipaddress.IPv6Network,
+    "IPv4Interface": ipaddress.IPv4Interface,
+    "IPv6Interface": ipaddress.IPv6Interface,
+    "PosixPath": pathlib.Path,
+    "WindowsPath": pathlib.Path,
+    "PurePosixPath": pathlib.PurePosixPath,
+    "PureWindowsPath": pathlib.PureWindowsPath,
+    "complex": complex,
+    "int": lambda text: int(text, 16),
+    "float": float,
+    "surrogates": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
+    "bytes": base64.b64decode,
+    "bytearray": lambda text: bytearray(base64.b64decode(text)),
+    "memoryview": lambda text: memoryview(base64.b64decode(text)),
+}
+"""Tags whose content is a string, with the function that reads it."""
+
+
+def _text(obj: Any) -> Value:
+    return _tag(type(obj).__name__, str(obj))
+
+
+def _complex(number: complex) -> Value:
+    return _tag("complex", repr(number))
+
+
+_SCALARS: Final[dict[type, Callable[[Any], Value]]] = {
+    str: _str,
+    int: _int,
+    float: _float,
+    bytes: lambda data: _tag("bytes", _base64(data)),
+    bytearray: lambda data: _tag("bytearray", _base64(data)),
+    memoryview: _memoryview,
+    complex: _complex,
+    dt.datetime: _datetime,
+    dt.time: _time,
+    dt.date: lambda day: _tag("date", day.isoformat()),
+    dt.timedelta: lambda span: _tag("timedelta", _timedelta_parts(span)),
+    range: lambda span: _tag("range", [_int(span.start), _int(span.stop), _int(span.step)]),
+    Decimal: _text,
+    uuid.UUID: _text,
+    ipaddress.IPv4Address: _text,
+    ipaddress.IPv6Address: _text,
+    ipaddress.IPv4Network: _text,
+    ipaddress.IPv6Network: _text,
+    ipaddress.IPv4Interface: _text,
+    ipaddress.IPv6Interface: _text,
+    pathlib.PosixPath: _text,
+    pathlib.WindowsPath: _text,
+    pathlib.PurePosixPath: _text,
+    pathlib.PureWindowsPath: _text,
+}
+
+_FACTORIES: Final[dict[str, Callable[[], Any]]] = {
+    "list": list,
+    "dict": dict,
+    "set": set,
+    "int": int,
+    "float": float,
+    "str": str,
+}
+
+
+# -- writing: containers and typed objects
+
+
+class _Encoder:
+    """One encoding: counts depth and nodes, and either raises at what can't be encoded or marks it opaque."""
+
+    __slots__ = ("classes", "depth", "nodes", "opaque")
+
+    def __init__(self, *, opaque: bool, classes: tuple[type, ...] | None = None) -> None:
+        self.opaque = opaque
+        self.classes = classes
+        self.depth = 0
+        self.nodes = 0
+
+    def value(self, obj: Any) -> Value:
+        kind = type(obj)
+        if obj is None or kind is bool:
+            return obj
+        scalar = _SCALARS.get(kind)
+        if scalar is not None:
+            return scalar(obj) if not self.opaque else self._guarded(scalar, obj)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _OutOfBounds("a value can't be recorded", why=f"it is nested deeper than {MAX_DEPTH} levels, or in itself")
+        container = _CONTAINERS.get(kind)
+        encoded = container(self, obj) if container is not None else self._typed(obj)
+        self.depth -= 1
+        return encoded
+
+    def each(self, items: Iterable[Any]) -> list[Value]:
+        encoded = [self.value(item) for item in items]
+        self.nodes += len(encoded) + 1
+        if self.nodes > MAX_NODES:
+            raise _OutOfBounds("a value can't be recorded", why=f"it has more than {MAX_NODES} parts")
+        return encoded
+
+    def _guarded(self, scalar: Callable[[Any], Value], obj: Any) -> Value:
+        try:
+            return scalar(obj)
+        except ValueNotEncodable:
+            return _opaque(obj)
+
+    def _typed(self, obj: Any) -> Value:
+        cls = type(obj)
+        shape = typed.shape_of(cls)
+        if shape is None or (self.classes is not None and typed.find_class(typed.class_name(cls), self.classes) is None):
+            if self.opaque:
+                return _opaque(obj)
+            raise ValueNotEncodable(
+                f"a {typed.class_name(cls)} can't be recorded",
+                why="only plain values, pydantic models, dataclasses, enums and named tuples can",
+                next_step="return one of those, or a dict",
+            )
+        parts = typed.take_apart(obj, shape)
+        encoded = {"~": shape, "c": typed.class_name(cls), "v": self.value(parts.content)}
+        if extras := self._encodable(parts.extras):
+            encoded["x"] = extras
+        if private := self._encodable(parts.private):
+            encoded["p"] = private
+        if shape == typed.Shape.MODEL:
+            encoded["s"] = list(parts.fields_set)
+        return encoded
+
+    def _encodable(self, attributes: Any) -> dict[str, Value]:
+        if not attributes:
+            return {}
+        strict = _Encoder(opaque=False, classes=self.classes)
+        encoded = {}
+        for name, attribute in attributes.items():
+            try:
+                encoded[name] = strict.value(attribute)
+            except ValueNotEncodable:
+                strict.depth = 0
+        return encoded
+
+
+class _OutOfBounds(ValueNotEncodable):
+    """Too deep, cyclic or too large: the whole value is given up, for its parts may refer to each other."""
+
+
+def _opaque(obj: Any) -> Value:
+    return _tag("opaque", typed.class_name(type(obj)))
+
+
+def _dict(encoder: _Encoder, mapping: dict[Any, Any]) -> Value:
+    if all(type(key) is str and key != "~" and (key.isascii() or _is_utf8(key)) for key in mapping):
+        return dict(zip(mapping, encoder.each(mapping.values()), strict=True))
+    return _tag("dict", _pairs(encoder, mapping))
+
+
+def _pairs(encoder: _Encoder, mapping: dict[Any, Any]) -> list[Value]:
+    keys, values = encoder.each(mapping), encoder.each(mapping.values())
+    return [[key, value] for key, value in zip(keys, values, strict=True)]
+
+
+def _set(encoder: _Encoder, members: set[Any] | frozenset[Any]) -> Value:
+    return _tag(type(members).__name__, sorted(encoder.each(members), key=_sort_key))
+
+
+def _sort_key(value: Value) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _defaultdict(encoder: _Encoder, mapping: defaultdict[Any, Any]) -> Value:
+    factory = mapping.default_factory
+    name = next((name for name, known in _FACTORIES.items() if known is factory), None)
+    if factory is not None and name is None:
+        if encoder.opaque:
+            return _opaque(mapping)
+        raise ValueNotEncodable("a defaultdict can't be recorded", why="its factory isn't a built-in type")
+    return {"~": "defaultdict", "v": _pairs(encoder, mapping), "f": name}
+
+
+def _deque(encoder: _Encoder, items: deque[Any]) -> Value:
+    return {"~": "deque", "v": encoder.each(items), "max": items.maxlen}
+
+
+_CONTAINERS: Final[dict[type, Callable[[_Encoder, Any], Value]]] = {
+    list: _Encoder.each,
+    dict: _dict,
+    tuple: lambda encoder, items: _tag("tuple", encoder.each(items)),
+    set: _set,
+    frozenset: _set,
+    OrderedDict: lambda encoder, mapping: _tag("OrderedDict", _pairs(encoder, mapping)),
+    Counter: lambda encoder, mapping: _tag("Counter", _pairs(encoder, mapping)),
+    defaultdict: _defaultdict,
+    deque: _deque,
+}
+
+
+def encode(obj: Any) -> Value:
+    """An object of the closed set as a Value that shares nothing mutable with it.
+
+    Raises:
+        ValueNotEncodable: it, or something in it, is outside the set, deeper than `MAX_DEPTH`, or in itself.
+    """
+    return _Encoder(opaque=False).value(obj)
+
+
+def encode_or_opaque(obj: Any, *, rebuilt_by: Any = None) -> Value:
+    """`encode`, with an opaque marker in the place of what can't be encoded. Never raises ValueNotEncodable.
+
+    Args:
+        rebuilt_by: the annotation with which the value will be decoded: a typed object whose class it doesn't reach is
+            opaque at once, so that a run's readiness is known when it is recorded. None: not known yet.
+    """
+    classes = None if rebuilt_by is None else typed.reachable(rebuilt_by)
+    try:
+        return _Encoder(opaque=True, classes=classes).value(obj)
+    except _OutOfBounds:
+        return _opaque(obj)
+
+
+def has_opaque(value: Value) -> bool:
+    """Whether something in the value couldn't be encoded."""
+    return next(opaque_names(value), None) is not None
+
+
+def opaque_names(value: Value) -> Iterator[str]:
+    """The `module.qualname` of each thing in the value that couldn't be encoded, in order."""
+    if type(value) is list:
+        for item in value:
+            yield from opaque_names(item)
+    elif type(value) is dict:
+        if value.get("~") == "opaque":
+            yield str(value.get("v"))
+            return
+        for item in value.values():
+            yield from opaque_names(item)
+
+
+# -- reading
+
+
+class _Decoder:
+    """One decoding. `lenient` gives plain contents for typed objects and a note for opaque ones, instead of failing."""
+
+    __slots__ = ("classes", "depth", "lenient")
+
+    def __init__(self, classes: tuple[type, ...], *, lenient: bool) -> None:
+        self.classes = classes
+        self.lenient = lenient
+        self.depth = 0
+
+    def value(self, value: Value) -> Any:
+        kind = type(value)
+        if kind is not dict and kind is not list:
+            return value
+        self.depth += 1
+        if self.depth > _MAX_JSON_DEPTH:
+            raise DamagedBundle("a recorded value can't be read", why=f"it is nested deeper than {_MAX_JSON_DEPTH} levels")
+        if kind is list:
+            decoded: Any = [self.value(item) for item in value]
+        elif (tag := value.get("~")) is None:
+            decoded = {key: self.value(item) for key, item in value.items()}
+        else:
+            decoded = self._tagged(tag, value)
+        self.depth -= 1
+        return decoded
+
+    def _tagged(self, tag: str, value: dict[str, Value]) -> Any:
+        content = value["v"]
+        if (read := _BY_TEXT.get(tag)) is not None:
+            return read(content)
+        if (assemble := _ASSEMBLED.get(tag)) is not None:
+            return assemble(self, value)
+        if tag == "opaque":
+            return self._opaque(str(content))
+        if tag in _SHAPES:
+            return self._typed(tag, value)
+        raise ValueError(f"unknown tag {tag!r}")
+
+    def _opaque(self, name: str) -> Any:
+        if self.lenient:
+            return f"<{name}>"
+        raise OpaqueValue(
+            f"a recorded {name} can't be given back",
+            why="it isn't one of the values that a bundle can hold",
+            next_step="let the recorded call return plain values, a pydantic model or a dataclass",
+        )
+
+    def _typed(self, shape: str, value: dict[str, Value]) -> Any:
+        content = self.value(value["v"])
+        if self.lenient:
+            return content
+        cls = typed.find_class(value["c"], self.classes)
+        if cls is None:
+            raise _ClassNotReached(
+                f"a recorded {value['c']} can't be given back",
+                why="the return annotation of the live code doesn't lead to that class",
+                next_step="annotate what the call returns, e.g. `-> Order` or `-> list[Order]`",
+            )
+        extras, private = self.value(value.get("x", {})), self.value(value.get("p", {}))
+        try:
+            return typed.rebuild(cls, shape, Parts(content, extras, tuple(value.get("s", ())), private))
+        except (ValueError, TypeError) as error:
+            raise OpaqueValue(
+                f"a recorded {value['c']} can't be given back",
+                why=f"it doesn't fit the live class: {error}",
+                next_step="keep the class able to hold what older releases recorded, or record the run again",
+            ) from error
+
+
+class _ClassNotReached(OpaqueValue):
+    """The annotation doesn't lead to the recorded class; pydantic may still read the fields."""
+
+
+_SHAPES: Final = frozenset(
+    {
+        typed.Shape.ENUM,
+        typed.Shape.MODEL,
+        typed.Shape.DATACLASS,
+        typed.Shape.NAMED_TUPLE,
+        typed.Shape.SUBCLASS,
+    },
+)
+
+
+def _read_zone(zone: Value) -> dt.tzinfo | None:
+    if zone is None:
+        return None
+    if zone == "+":
+        return dt.UTC
+    if type(zone) is list:
+        name, *parts = zone
+        if name == "pydantic" and len(parts) == 1:
+            return TzInfo(parts[0])
+        offset = dt.timedelta(*parts)
+        default = dt.timezone(offset)
+        return default if default.tzname(None) == name else dt.timezone(offset, name)
+    try:
+        return zoneinfo.ZoneInfo(zone)
+    except zoneinfo.ZoneInfoNotFoundError as error:
+        raise OpaqueValue(
+            f"a recorded time in {zone!r} can't be given back",
+            why="this machine doesn't know that time zone",
+            next_step="install it: `pip install tzdata`",
+        ) from error
+
+
+def _read_datetime(_: _Decoder, value: dict[str, Value]) -> dt.datetime:
+    return dt.datetime.fromisoformat(value["v"]).replace(tzinfo=_read_zone(value["z"]), fold=value["fold"])
+
+
+def _read_time(_: _Decoder, value: dict[str, Value]) -> dt.time:
+    return dt.time.fromisoformat(value["v"]).replace(tzinfo=_read_zone(value["z"]), fold=value["fold"])
+
+
+def _read_pairs(decoder: _Decoder, value: dict[str, Value]) -> dict[Any, Any]:
+    return {decoder.value(key): decoder.value(item) for key, item in value["v"]}
+
+
+def _read_defaultdict(decoder: _Decoder, value: dict[str, Value]) -> defaultdict[Any, Any]:
+    factory = None if value["f"] is None else _FACTORIES[value["f"]]
+    return defaultdict(factory, _read_pairs(decoder, value))
+
+
+_ASSEMBLED: Final[dict[str, Callable[[_Decoder, dict[str, Value]], Any]]] = {
+    "datetime": _read_datetime,
+    "time": _read_time,
+    "timedelta": lambda _, value: dt.timedelta(*value["v"]),
+    "range": lambda decoder, value: range(*map(decoder.value, value["v"])),
+    "tuple": lambda decoder, value: tuple(map(decoder.value, value["v"])),
+    "set": lambda decoder, value: set(map(decoder.value, value["v"])),
+    "frozenset": lambda decoder, value: frozenset(map(decoder.value, value["v"])),
+    "dict": _read_pairs,
+    "OrderedDict": lambda decoder, value: OrderedDict(_read_pairs(decoder, value)),
+    "Counter": lambda decoder, value: Counter(_read_pairs(decoder, value)),
+    "defaultdict": _read_defaultdict,
+    "deque": lambda decoder, value: deque(map(decoder.value, value["v"]), value["max"]),
+}
+"""Tags whose content isn't a string, with the function that reads them."""
+
+
+def decode(value: Value, annotation: Any = Any) -> Any:
+    """The object that `encode` saw.
+
+    Args:
+        value: from `encode`, perhaps through JSON.
+        annotation: the live code's type of the object: where models, dataclasses, enums and named tuples find their class.
+
+    Raises:
+        OpaqueValue: something in it wasn't encodable, or the annotation doesn't lead to its class.
+        DamagedBundle: it isn't a Value.
+    """
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return value
+    try:
+        return _decode(value, typed.reachable(annotation), lenient=False)
+    except _ClassNotReached:
+        if annotation is Any or not typed.reachable(annotation):
+            raise
+        return _validated(value, annotation)
+
+
+def plain(value: Value) -> Any:
+    """`decode` for comparing and showing: typed objects as their fields, opaque ones as `<module.qualname>`.
+
+    Raises:
+        DamagedBundle: it isn't a Value.
+    """
+    return _decode(value, (), lenient=True)
+
+
+def _decode(value: Value, classes: tuple[type, ...], *, lenient: bool) -> Any:
+    try:
+        return _Decoder(classes, lenient=lenient).value(value)
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise DamagedBundle("a recorded value can't be read", why=f"{type(error).__name__}: {error}") from error
+
+
+def _validated(value: Value, annotation: Any) -> Any:
+    """A value whose class was renamed: pydantic reads the fields into what the annotation says today."""
+    try:
+        return TypeAdapter(annotation).validate_python(plain(value))
+    except (ValueError, PydanticUserError) as error:
+        raise OpaqueValue(
+            "a recorded object can't be given back",
+            why=f"it doesn't fit the live annotation {annotation!r}",
+            next_step="keep the class able to hold what older releases recorded, or record the run again",
+        ) from error
