@@ -28,7 +28,15 @@ from pydantic import (
 
 from pytest_fluxrun.errors import SettingsError
 
-__all__ = ["OTHER_VARIABLES", "Settings", "current_settings", "load_settings", "use_settings"]
+__all__ = [
+    "OTHER_VARIABLES",
+    "Settings",
+    "current_settings",
+    "load_settings",
+    "project_root",
+    "setting_origins",
+    "use_settings",
+]
 
 OTHER_VARIABLES: Final = frozenset({"FLUXRUN_PROJECT_KEY"})
 """FLUXRUN_* variables that are not settings."""
@@ -115,6 +123,27 @@ def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str], s
     except ValidationError as error:
         raise _unusable(error, given) from None
     return settings.model_copy(update=dict(_absolute_paths(settings, given, table, start_dir)))
+
+
+def project_root(start_dir: Path) -> Path:
+    """The directory of the nearest `pyproject.toml` upward that has `[tool.fluxrun]`, else `start_dir`.
+
+    Raises:
+        SettingsError: a `pyproject.toml` on the way can't be read.
+    """
+    table = _find_table(start_dir)
+    return start_dir.absolute() if table is None else table.path.parent
+
+
+def setting_origins(*, environ: Mapping[str, str], start_dir: Path) -> dict[str, str]:
+    """Where each setting that has another source than its default comes from, in words, by name.
+
+    Raises:
+        SettingsError: as `load_settings` where `[tool.fluxrun]` can't be read.
+    """
+    table = _find_table(start_dir)
+    given = dict(_from_table(table)) | dict(_from_variables(environ))
+    return {name: one.origin for name, one in given.items()}
 
 
 def _known(source: Iterator[tuple[str, _Given]]) -> dict[str, _Given]:

@@ -23,6 +23,7 @@ __all__ = [
     "NotABundle",
     "OpaqueValue",
     "RecordedError",
+    "RedactionFailed",
     "RunNotFound",
     "RunNotReady",
     "SettingsError",
@@ -90,6 +91,10 @@ class RecordedError(Exception):
         self.type_name = type_name
         self.message = message
         super().__init__(f"{type_name}: {message}")
+
+
+class RedactionFailed(FluxRunError):
+    """A run's secrets couldn't be replaced in time; its payload must be dropped."""
 
 
 # -- bundles ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,16 @@ from pytest_fluxrun.entry import Entry, register
 from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.run import Interaction
 
-__all__ = ["boundary_named", "entry_kind", "install_seams", "installed_boundaries", "instrument", "kind_named", "text_of"]
+__all__ = [
+    "boundary_named",
+    "declared_boundaries",
+    "entry_kind",
+    "install_seams",
+    "installed_boundaries",
+    "instrument",
+    "kind_named",
+    "text_of",
+]
 
 _BOUNDARIES = "pytest_fluxrun.boundaries"
 _ENTRIES = "pytest_fluxrun.entries"
@@ -73,6 +82,11 @@ def install_seams() -> None:
 def installed_boundaries() -> tuple[Seams, ...]:
     """The boundaries whose library is loaded, in the order of loading."""
     return tuple(_loaded.values())
+
+
+def declared_boundaries() -> dict[str, tuple[str, ...]]:
+    """Every boundary by the name of its file or entry point, with the imports that wake it; loads none."""
+    return {source.name: source.modules for source in _sources()}
 
 
 def boundary_named(name: str) -> Boundary[Any] | None:

@@ -31,7 +31,8 @@ class Exchange:
     Attributes:
         headers: raw pairs, bytes, in the order of the wire.
         times_ns: per chunk, nanoseconds from the head to the chunk; `ended_ns` likewise for the end.
-        end: `eof`, `error` (then `error` holds it), `over-bound`, or `abandoned`: the app read no further.
+        end: `eof`, `error` (then `error` holds it), `cancelled` while the app waited for more, `over-bound`, or
+            `abandoned`: the app read no further.
         response: the live response until the seam hands it to the app; None at replay.
     """
 
@@ -162,6 +163,11 @@ class _SyncAnswerTee(_AnswerTee):
         except Exception as error:
             self._exchange.finish("error", error)
             raise
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._exchange.finish("cancelled")
+            raise
         self._exchange.finish("eof")
 
     def close(self) -> None:
@@ -176,6 +182,11 @@ class _AsyncAnswerTee(_AnswerTee):
                 yield chunk
         except Exception as error:
             self._exchange.finish("error", error)
+            raise
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._exchange.finish("cancelled")
             raise
         self._exchange.finish("eof")
 
@@ -231,6 +242,8 @@ class _AsyncPlayed(_Played):
             yield chunk
         if seconds := self._wait_s(self._exchange.ended_ns):
             await asyncio.sleep(seconds)
+        if self._exchange.end == "cancelled":
+            await asyncio.get_running_loop().create_future()
         self._end()
 
 

@@ -66,15 +66,15 @@ def _parse_all(texts: Iterator[str], source: str) -> list[ProjectKey]:
 
 def _lines(key_file: Path) -> Iterator[str]:
     try:
-        descriptor = os.open(key_file, os.O_RDONLY)
+        stream = key_file.open("rb")
     except FileNotFoundError:
         return
     except OSError as error:
-        raise KeyFileError(
-            f"the key file {str(key_file)!r} can't be read", why=error.strerror or "", next_step="check its permissions"
-        ) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        why = error.strerror or type(error).__name__
+        step = "check the path and its permissions"
+        raise KeyFileError(f"the key file {str(key_file)!r} can't be read", why=why, next_step=step) from None
+    with stream:
+        mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
         if os.name == "posix" and mode & 0o077:
             raise KeyFileError(
                 f"the key file {str(key_file)!r} is not used",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, TypeVar
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -33,11 +33,13 @@ __all__ = ["Algorithm", "ProjectKey", "PublicKey", "Token", "short_id"]
 
 _PROJECT_PREFIX: Final = "fluxrun-key-"
 _PUBLIC_PREFIX: Final = "fluxrun-pub-"
-_TOKEN_PREFIX: Final = "fluxrun-token-"
+_TOKEN_PREFIX: Final = "fluxrun-token-"  # noqa: S105 - the prefix of every token
 _SEED_BYTES: Final = 32
 _ID_BYTES: Final = 16
 _MLKEM_SEED_BYTES: Final = 64
-_MLKEM_PUBLIC_BYTES: Final = 1184
+_MLKEM_NO_MLKEM: Final = "it is an X-Wing key, and this build of cryptography has no ML-KEM-768"
+_GET_MLKEM: Final = "run `pip install --upgrade cryptography` (48 or later), or make an X25519 key with `fluxrun keys`"
+_PUBLIC_BYTES: Final = 1184
 
 T = TypeVar("T")
 _NativePublic = X25519PublicKey | MLKEM768X25519PublicKey
@@ -55,6 +57,8 @@ _SUITES: Final = {
     Algorithm.X25519: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
     Algorithm.XWING: Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
 }
+_NO_MLKEM: Final = "it is an X-Wing key, and this build of cryptography has no ML-KEM-768"
+_GET_MLKEM: Final = "run `pip install --upgrade cryptography` (48 or later), or make an X25519 key with `fluxrun keys`"
 _PUBLIC_BYTES: Final = {Algorithm.X25519: 32, Algorithm.XWING: 1216}
 
 
@@ -103,9 +107,11 @@ class PublicKey:
         if not problem:
             try:
                 return cls(Algorithm(content[0]), content[1:])
+            except UnsupportedAlgorithm:
+                problem = _NO_MLKEM
             except (ValueError, IndexError):
                 problem = "it holds no key of a known algorithm"
-        raise KeyFileError(f"{source} can't be used", why=problem, next_step="copy it whole from `fluxrun keys`")
+        raise _unusable(source, problem, "copy it whole from `fluxrun keys`")
 
     def to_text(self) -> str:
         """Return the key as `fluxrun-pub-…`."""
@@ -129,9 +135,15 @@ class ProjectKey:
         return f"ProjectKey({short_id(self.public.key_id)})"
 
     @classmethod
-    def generate(cls, algorithm: Algorithm = Algorithm.XWING) -> ProjectKey:
-        """Return a new key."""
-        return cls.from_seed(algorithm, ssl.RAND_bytes(_SEED_BYTES))
+    def generate(cls, algorithm: Algorithm | None = None) -> ProjectKey:
+        """Return a new key: X-Wing unless told, or X25519 where this build of cryptography has no ML-KEM-768."""
+        seed = ssl.RAND_bytes(_SEED_BYTES)
+        if algorithm is not None:
+            return cls.from_seed(algorithm, seed)
+        try:
+            return cls.from_seed(Algorithm.XWING, seed)
+        except UnsupportedAlgorithm:
+            return cls.from_seed(Algorithm.X25519, seed)
 
     @classmethod
     def from_seed(cls, algorithm: Algorithm, seed: bytes) -> ProjectKey:
@@ -167,8 +179,7 @@ class ProjectKey:
         del text
         if key is not None:
             return key
-        step = "copy it whole from where `fluxrun init` wrote it"
-        raise KeyFileError(f"{source} can't be used", why=problem, next_step=step)
+        raise _unusable(source, problem, "copy it whole from where `fluxrun init` wrote it")
 
     def to_text(self) -> str:
         """Return the key as `fluxrun-key-…`: a secret."""
@@ -235,8 +246,7 @@ class Token:
         del text
         if token is not None:
             return token
-        step = "copy it whole from where `fluxrun init` printed it"
-        raise KeyFileError(f"{source} can't be used", why=problem, next_step=step)
+        raise _unusable(source, problem, "copy it whole from where `fluxrun init` printed it")
 
     def to_text(self) -> str:
         """Return the token as `fluxrun-token-…`: a secret."""
@@ -253,8 +263,15 @@ def _parse_secret(prefix: str, text: str, build: Callable[[bytes], T]) -> tuple[
         return None, problem
     try:
         return build(content), ""
+    except UnsupportedAlgorithm:
+        return None, _NO_MLKEM
     except (ValueError, IndexError):
         return None, "it holds no key of a known algorithm and length"
+
+
+def _unusable(source: str, problem: str, step: str) -> KeyFileError:
+    step = _GET_MLKEM if problem == _NO_MLKEM else step
+    return KeyFileError(f"{source} can't be used", why=problem, next_step=step)
 
 
 def _load_public(algorithm: Algorithm, raw: bytes) -> _NativePublic:

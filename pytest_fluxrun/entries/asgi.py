@@ -65,7 +65,7 @@ class ASGIEntry(Entry):
         return lambda: driving.run(lifespan.stopped())
 
 
-class _Instrumented(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt ships no precise types
+class _Instrumented(wrapt.ObjectProxy[Any]):
     """The application, teed."""
 
     _self_name = ""
@@ -190,7 +190,7 @@ async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Val
             await driving.until(offset_ns)
             message: Message = {"type": kind}
             if kind == "http.request":
-                message |= {"body": _to_bytes(body), "more_body": more}
+                message.update(body=_to_bytes(body), more_body=more)
             exchange.received(message, offset_ns)
             return message
         return await asyncio.Future()
@@ -209,7 +209,7 @@ async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Val
 
 
 def _live_scope(recorded: dict[str, Any], target: Any) -> Message:
-    scope: Message = {"type": "http", "extensions": {}, **recorded}
+    scope: dict[str, Any] = {"type": "http", "extensions": {}, **recorded}
     scope["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in recorded["headers"]]
     scope["query_string"] = recorded["query_string"].encode("latin-1")
     scope["raw_path"] = None if recorded["raw_path"] is None else recorded["raw_path"].encode("latin-1")

@@ -17,8 +17,8 @@ from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import RegisteredEntry, registered_entry
 from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, RunNotReady
 from pytest_fluxrun.execution.deadline import Deadline
+from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.fence import Fence
-from pytest_fluxrun.judgement.verdict import Evidence
 from pytest_fluxrun.replaying import event_loop
 from pytest_fluxrun.replaying.replayer import Answers, Replayer
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
@@ -46,13 +46,17 @@ class Stage:
         modules: imported to register entries, in order.
         root: put on `sys.path` for them.
         timeout_s: deadline of one replay.
+        keep: sockets of the test run itself, from `fence.baseline()` at its start.
     """
 
-    def __init__(self, modules: Sequence[str], *, root: Path, timeout_s: float) -> None:
+    def __init__(
+        self, modules: Sequence[str], *, root: Path, timeout_s: float, keep: frozenset[int] = frozenset()
+    ) -> None:
         self.loop = event_loop.VirtualLoop()
         self._modules = tuple(modules)
         self._root = root
         self._timeout_s = timeout_s
+        self._keep = keep
         self._imported = False
         self._booted: dict[str, Callable[[], None]] = {}
         self._start_up_drift: list[Drift] = []
@@ -98,13 +102,17 @@ class Stage:
         clock = VirtualClock()
         replayer = Replayer(recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True)
         driving = _Driving(self, replayer, clock)
-        with Fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
+        with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
             if not self._imported:
                 self._import(driving)
             registered = registered_entry(run.entry)
             self._booted[run.entry] = registered.entry.boot(registered.target, driving)
+        clock.close()
         self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
         return registered
+
+    def _fence(self) -> Fence:
+        return Fence(project=self._root, keep=self._keep)
 
     def _import(self, driving: _Driving) -> None:
         root = str(self._root)
@@ -138,7 +146,7 @@ class Stage:
         )
         driving = _Driving(self, replayer, clock)
         outcome, deadline, stacks = None, "", ""
-        with Fence() as fence, _no_bytecode():
+        with self._fence() as fence, _no_bytecode():
             try:
                 with Deadline(self._timeout_s, clock=clock, loop=self.loop):
                     outcome = registered.entry.drive(registered.target, run.input, driving)
@@ -146,6 +154,7 @@ class Stage:
                 deadline, stacks = str(error), error.stacks
             finally:
                 replayer.close()
+                clock.close()
         evidence = _evidence(run, replayer, outcome, tuple(map(str, fence.attempts)), deadline)
         return Replayed(evidence, replayer, stacks)
 
@@ -159,24 +168,23 @@ class _Driving:
         self._clock = clock
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        lane = self._replayer.lane
-
-        async def in_lane() -> T:
-            with entered(lane):
-                return await coroutine
-
-        return event_loop.drive(self._stage.loop, in_lane(), self._clock)
+        """See `entry.Driving`."""
+        with entered(self._replayer.lane):
+            return event_loop.drive(self._stage.loop, coroutine, self._clock)
 
     def call(self, function: Callable[[], T]) -> T:
+        """See `entry.Driving`."""
         with entered(self._replayer.lane):
             return event_loop.call(function, self._clock)
 
     async def until(self, offset_ns: int) -> None:
+        """See `entry.Driving`."""
         wait_ns = offset_ns - self._clock.now_ns()
         if wait_ns > 0:
             await asyncio.sleep(wait_ns / 1e9)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Any:
+        """See `entry.Driving`."""
         with entered(self._replayer.lane):
             task = self._stage.loop.create_task(coroutine)
         self._stage._kept_tasks.append(task)

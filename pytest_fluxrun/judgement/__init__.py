@@ -1,1 +1,1 @@
-"""Judgement: what a guard expects, how outcomes differ, and the verdict. Pure data in, data out; guard files are read here."""
+"""Judgement: guard files and the runs that they pin, how outcomes differ, and the verdict."""

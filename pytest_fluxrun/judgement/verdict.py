@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.comparison import (
     ABSENT,
     OutcomeDifference,
@@ -18,7 +19,7 @@ from pytest_fluxrun.judgement.comparison import (
 )
 from pytest_fluxrun.judgement.guard import Fix, Guard
 
-__all__ = ["Evidence", "Judgement", "Verdict", "judge"]
+__all__ = ["Judgement", "Verdict", "judge"]
 
 _FAILING_DRIFT = frozenset({DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT})
 
@@ -34,32 +35,6 @@ class Verdict(StrEnum):
     DIVERGED = "diverged"
     LEAKED = "leaked"
     UNREADY = "unready"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a replay showed.
-
-    Attributes:
-        outcome: the replay's, or None where the deadline ended it.
-        unrecorded: message of the latched miss, or "".
-        asked: the missed call on one line, or "".
-        all_played: the miss came after every recorded interaction had been played.
-        leaks: blocked live side effects, one line each.
-        deadline: what was waited for, or "".
-        drifts: in the order of happening.
-        late: calls made after the run had ended.
-    """
-
-    recorded: Any
-    outcome: Any
-    unrecorded: str = ""
-    asked: str = ""
-    all_played: bool = False
-    leaks: tuple[str, ...] = ()
-    deadline: str = ""
-    drifts: tuple[Drift, ...] = ()
-    late: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.boundary import Boundary, Call
-from pytest_fluxrun.context import LANE, Lane
+from pytest_fluxrun.context import LANE, Clock, Lane
 from pytest_fluxrun.entry import Ending
 from pytest_fluxrun.values import Value, encode_or_opaque
 
@@ -47,7 +47,7 @@ class Recorder:
         max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds.
     """
 
-    clock = None
+    clock: Clock | None = None
 
     def __init__(
         self,

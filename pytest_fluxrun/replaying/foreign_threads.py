@@ -7,8 +7,8 @@ Changes nothing and knows no clock.
 from __future__ import annotations
 
 import concurrent.futures.thread
-import contextlib
 import inspect
+import os
 import sys
 import threading
 from collections.abc import Container, Iterable
@@ -83,13 +83,25 @@ def _rests(frame: FrameType) -> bool:
     return rests is not None and rests(frame.f_locals)
 
 
-def cpu_of(native_id: int) -> tuple[str, str] | None:
+def cpu_of(native_id: int) -> tuple[str, bytes] | None:
     """The kernel's state letter of a thread and the CPU time that it has had; None where there is no /proc."""
     folder = f"/proc/self/task/{native_id}"
-    with contextlib.suppress(OSError):
-        with open(f"{folder}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        with contextlib.suppress(OSError), open(f"{folder}/schedstat", encoding="ascii") as file:
-            return fields[0], file.read().split()[0]
-        return fields[0], f"{fields[11]}+{fields[12]}"
-    return None
+    stat = _read(f"{folder}/stat")
+    if stat is None:
+        return None
+    fields = stat.rpartition(b")")[2].split()
+    schedule = _read(f"{folder}/schedstat")
+    return fields[0].decode(), schedule.split()[0] if schedule else b"+".join(fields[11:13])
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, 1024)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

@@ -126,6 +126,8 @@ class Replayer:
         if call.prepare is not None:
             await call.prepare()
         lane = self._lane()
+        if call.prepare is not None:
+            await call.prepare()
         found = self._find(boundary, call, lane)
         if found is None:
             return self._locally(call, lane)
@@ -214,7 +216,8 @@ class Replayer:
     def _note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
         self.played.append(Played(index, source, repr(lane), text, effect))
 
-    def _locally(self, call: Call, lane: Lane) -> Any:
+    @staticmethod
+    def _locally(call: Call, lane: Lane) -> Any:
         assert call.otherwise is not None
         reads, lane.ambient, lane.inside = lane.ambient, None, True
         try:
@@ -236,7 +239,8 @@ class Replayer:
     def _miss(self, boundary: Boundary[Any], call: Call, lane: Lane, what: str) -> UnrecordedCall:
         """Latch and describe; the lock is held."""
         kind, request = boundary.kind, call.form()
-        nearest, differs = "", ()
+        nearest = ""
+        differs: tuple[str, ...] = ()
         index = self.matcher.nearest(kind, kind.operation(request))
         if index is not None:
             recorded = self.matcher.request(index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from types import TracebackType
 
 import pytest
@@ -16,6 +17,7 @@ from pytest_fluxrun.bundle import (
     ProjectKey,
     Token,
     Trust,
+    cobblestone,
     envelope,
     open_bundle,
     read_index,
@@ -100,7 +102,7 @@ def test_data_key_doesnt_come_from_the_interposed_entropy(
     index: Index, token: Token, trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Entropy that a replay serves can't make two bundles share a data key."""
-    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
+    monkeypatch.setattr(os, "urandom", bytes)
     wrapped = [seal(b"payload", index, recipients=[XWING.public], signer=token) for _ in range(2)]
 
     assert len({data[-1000:] for data in wrapped}) == 2
@@ -218,8 +220,8 @@ def test_no_frame_of_an_error_holds_the_data_key(
 ) -> None:
     """Where the body doesn't decrypt, tracebacks with locals don't show the data key that was unwrapped."""
     data_key = b"data-key-marker-0123456789abcdef"
-    monkeypatch.setattr(envelope.ssl, "RAND_bytes", lambda _size: data_key)
-    monkeypatch.setattr(envelope.cobblestone, "encrypt", lambda *_: bytes(1096))
+    monkeypatch.setattr(ssl, "RAND_bytes", lambda _size: data_key)
+    monkeypatch.setattr(cobblestone, "encrypt", lambda *_: bytes(1096))
     data = seal(b"", index, recipients=[XWING.public], signer=token)
 
     with pytest.raises(DamagedBundle, match="body doesn't decrypt") as caught:

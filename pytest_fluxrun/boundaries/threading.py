@@ -1,0 +1,170 @@
+"""threading, queue and _thread: a thread runs in a lane of its own; waits of a replayed run are virtual.
+
+Records nothing. Only FluxRun's own variable is carried into threads.
+"""
+
+from __future__ import annotations
+
+import _thread
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pytest_fluxrun.boundary import Patch, Seams
+from pytest_fluxrun.context import LANE, Clock, Lane, entered, name_of, open_lane, virtual_clock
+from pytest_fluxrun.errors import DeadlineExceeded
+
+__all__ = ["boundary"]
+
+_FINISHED = "_fluxrun_finished"
+
+
+class Threading(Seams):
+    """The seams where threads start and wait."""
+
+    name = "threading"
+    modules = ("threading", "queue", "_thread")
+
+    def patches(self, module: Any) -> Iterable[Patch]:
+        """Starts, joins, Condition.wait, and the clocks by which threading and queue reckon their time-outs."""
+        if module.__name__ == "_thread":
+            yield Patch(module, "start_new_thread", _start_new_thread)
+        elif module.__name__ == "queue":
+            yield Patch(module, "time", _monotonic)
+        else:
+            yield Patch(module, "_time", _monotonic)
+            yield Patch(module.Condition, "wait", functools.partial(_condition_wait, module._allocate_lock))
+            yield Patch(module.Thread, "start", functools.partial(_start, module.Event))
+            yield Patch(module.Thread, "join", _join)
+
+
+def _monotonic(original: Callable[[], float]) -> Callable[[], float]:
+    @functools.wraps(original)
+    def monotonic() -> float:
+        clock = virtual_clock()
+        return original() if clock is None else clock.now_ns() * 1e-9
+
+    return monotonic
+
+
+def _condition_wait(allocate_lock: Callable[[], Any], original: Callable[..., bool]) -> Callable[..., bool]:
+    @functools.wraps(original)
+    def wait(self: Any, timeout: float | None = None) -> bool:
+        clock = virtual_clock()
+        if clock is None:
+            return original(self, timeout)
+        if not self._is_owned():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        waiter = allocate_lock()
+        waiter.acquire()
+        self._waiters.append(waiter)
+        saved = self._release_save()
+        notified = False
+        try:
+            notified = clock.park(waiter, timeout)
+            return notified
+        finally:
+            self._acquire_restore(saved)
+            if not notified and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    return wait
+
+
+def _start(new_event: Callable[[], Any], original: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(original)
+    def start(self: Any) -> None:
+        parent = open_lane()
+        if parent is None or not getattr(self, "_initialized", False) or self._started.is_set():
+            return original(self)
+        lane, clock = parent.spawn(_thread_name(self)), virtual_clock()
+        finished = None
+        if clock is not None:
+            finished = new_event()
+            setattr(self, _FINISHED, finished)
+            clock.begin()
+        self.run = functools.partial(_run, self, self.run, lane, clock, finished)
+        try:
+            with entered(None):
+                return original(self)
+        except BaseException:
+            self.__dict__.pop("run", None)
+            if clock is not None:
+                clock.end()
+            raise
+
+    return start
+
+
+def _run(thread: Any, run: Callable[[], None], lane: Lane, clock: Clock | None, finished: Any) -> None:
+    """What a thread of the run does, in its lane; the deadline ends it without a traceback."""
+    thread.__dict__.pop("run", None)
+    if clock is None:
+        with entered(lane):
+            return run()
+    try:
+        clock.started()
+        with entered(lane):
+            return run()
+    except DeadlineExceeded:
+        return None
+    finally:
+        finished.set()
+        clock.left()
+        clock.end()
+
+
+def _join(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def join(self: Any, timeout: float | None = None) -> None:
+        finished = None if virtual_clock() is None else self.__dict__.get(_FINISHED)
+        if finished is None or self.ident == _thread.get_ident():
+            return original(self, timeout)
+        return original(self) if finished.wait(timeout) else None
+
+    return join
+
+
+def _start_new_thread(original: Callable[..., int]) -> Callable[..., int]:
+    @functools.wraps(original)
+    def start_new_thread(function: Callable[..., Any], args: tuple[Any, ...], *kwargs: dict[str, Any]) -> int:
+        parent = open_lane()
+        if parent is None:
+            return original(function, args, *kwargs)
+        lane, clock = parent.spawn(name_of(function)), virtual_clock()
+        if clock is not None:
+            clock.begin()
+        try:
+            return original(_run_raw, (function, lane, clock, args, *kwargs))
+        except BaseException:
+            if clock is not None:
+                clock.end()
+            raise
+
+    return start_new_thread
+
+
+def _run_raw(
+    function: Callable[..., Any], lane: Lane, clock: Clock | None, args: tuple[Any, ...], kwargs: Any = None
+) -> None:
+    LANE.set(lane)
+    if clock is None:
+        function(*args, **(kwargs or {}))
+        return
+    try:
+        clock.started()
+        function(*args, **(kwargs or {}))
+    except DeadlineExceeded:
+        return
+    finally:
+        clock.left()
+        clock.end()
+
+
+def _thread_name(thread: Any) -> str:
+    """A lane's name: the target's, a Timer's function's, else the thread's class's."""
+    target = getattr(thread, "_target", None) or getattr(thread, "function", None)
+    return name_of(type(thread) if target is None else target)
+
+
+boundary = Threading()

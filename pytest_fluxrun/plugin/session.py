@@ -1,0 +1,183 @@
+"""One pytest session with runs in it: which directories, the stage, the gate, the header and the summary."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_fluxrun.config import Settings, load_settings, use_settings
+from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
+from pytest_fluxrun.execution.stage import Stage
+from pytest_fluxrun.fence import baseline
+from pytest_fluxrun.plugin.collection import RunDirectory
+
+__all__ = ["RunSession", "session_of"]
+
+SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
+
+
+@dataclass(slots=True, eq=False)
+class RunSession:
+    """The plugin proper; one per pytest process that was asked for runs."""
+
+    config: pytest.Config
+    settings: Settings
+    directories: tuple[Path, ...]
+    required: int
+    verdicts: Counter[str] = field(default_factory=Counter)
+    seen: set[str] = field(default_factory=set)
+    keep: frozenset[int] = field(default_factory=baseline)
+    _stage: Stage | None = None
+    _keyring: Keyring | None = None
+
+    @classmethod
+    def for_config(cls, config: pytest.Config) -> RunSession:
+        """Read settings and directories, and point pytest's arguments at the runs.
+
+        Raises:
+            pytest.UsageError: a setting can't be used, or a directory isn't there.
+        """
+        try:
+            given = {"timeout_s": config.getini("fluxrun_timeout_s") or None}
+            settings = load_settings(given, environ=os.environ, start_dir=config.rootpath)
+            use_settings(settings)
+            directories = _directories(config)
+            if config.getoption("fluxrun_pull") and not hasattr(config, "workerinput"):
+                from pytest_fluxrun.plugin.pull import pull_pinned
+
+                pull_pinned(directories, settings, config.rootpath)
+            for directory in directories:
+                scan(directory)
+        except FluxRunError as error:
+            raise pytest.UsageError(str(error)) from None
+        session = cls(config, settings, directories, _required(config, settings))
+        config.stash[SESSION_KEY] = session
+        _aim(config, directories)
+        return session
+
+    @property
+    def stage(self) -> Stage:
+        """The process's stage, made when the first run is replayed."""
+        if self._stage is None:
+            self._stage = Stage(
+                self.settings.modules,
+                root=self.config.rootpath,
+                timeout_s=self.settings.timeout_s,
+                keep=self.keep,
+            )
+        return self._stage
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys at hand, read once."""
+        if self._keyring is None:
+            self._keyring = keyring_for(self.settings, self.config.rootpath, os.environ)
+        return self._keyring
+
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect the run directories as runs."""
+        if path in self.directories:
+            return RunDirectory.from_parent(parent, path=path)
+        return None
+
+    def pytest_report_header(self) -> list[str]:
+        """One line: where the runs come from, and the hash seed where replays could depend on it."""
+        shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
+        seed = os.environ.get("PYTHONHASHSEED", "random")
+        return [f"fluxrun: runs from {shown}; deadline {self.settings.timeout_s:g} s; PYTHONHASHSEED {seed}"]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what was replayed; on the controller this sees every worker's reports."""
+        properties = dict(report.user_properties)
+        if "fluxrun.run_id" not in properties or report.when == "teardown":
+            return
+        if report.when == "call" or report.outcome != "passed":
+            self.seen.add(report.nodeid)
+            self.verdicts[str(properties.get("fluxrun.verdict", "unready"))] += 1
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Apply the gate, and shut the app down."""
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+        if self._gate_failure() and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Verdict counts, and what the gate says."""
+        if self.verdicts:
+            counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
+            terminalreporter.write_line(f"fluxrun: {len(self.seen)} runs: {counts}")
+        failure = self._gate_failure()
+        if failure:
+            terminalreporter.write_sep("=", "fluxrun gate", red=True, bold=True)
+            terminalreporter.write_line(failure)
+
+    def _gate_failure(self) -> str:
+        """Why the session must not be green, or ""."""
+        if hasattr(self.config, "workerinput") or self.config.option.collectonly:
+            return ""
+        count = len(self.seen)
+        if count < self.required:
+            return (
+                f"{count} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, or lower "
+                "--fluxrun-require (fluxrun_require in the ini file)."
+            )
+        if count == 0 and not _selected(self.config):
+            shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
+            return (
+                f"no run was replayed: {shown} holds none, or none was reached. A gate on no runs proves nothing: "
+                "fill it with `fluxrun pull`, or drop --fluxrun-dir."
+            )
+        return ""
+
+
+def session_of(config: pytest.Config) -> RunSession | None:
+    """The session's plugin, or None where no runs were asked for."""
+    return config.stash.get(SESSION_KEY, None)
+
+
+def _selected(config: pytest.Config) -> bool:
+    """Whether the user picked tests by name or node id, so that no run among them may be on purpose."""
+    return bool(config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False))
+
+
+def _required(config: pytest.Config, settings: Settings) -> int:
+    option = config.getoption("fluxrun_require")
+    return int(option if option is not None else config.getini("fluxrun_require") or settings.require or 0)
+
+
+def _directories(config: pytest.Config) -> tuple[Path, ...]:
+    given = [config.invocation_params.dir / directory for directory in config.getoption("fluxrun_dir")]
+    found = [Path(os.path.normpath(path)) for path in given or config.getini("fluxrun_dir")]
+    return tuple(dict.fromkeys(found))
+
+
+def _aim(config: pytest.Config, directories: Sequence[Path]) -> None:
+    """Make pytest collect the run directories: alone, or beside the paths that were given on the command line."""
+    by_option = bool(config.getoption("fluxrun_dir"))
+    given = config.args_source is pytest.Config.ArgsSource.ARGS
+    if by_option and not given:
+        config.args = []
+    elif not by_option and given:
+        return
+    for directory in directories:
+        if not any(_lies_in(argument, directory, config) for argument in config.args):
+            config.args.append(str(directory))
+
+
+def _lies_in(argument: str, directory: Path, config: pytest.Config) -> bool:
+    path = Path(os.path.normpath(config.invocation_params.dir / argument.split("::")[0]))
+    return path == directory or directory in path.parents
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,1 @@
+"""Reports: judgements and runs as text for people. Data in, text out."""

@@ -1,0 +1,106 @@
+"""The text of a failed item: what changed and where on the first line, then the grounds, then the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_fluxrun.judgement.guard import Guard
+from pytest_fluxrun.judgement.verdict import Judgement, Verdict
+from pytest_fluxrun.run import Run
+
+if TYPE_CHECKING:
+    from pytest_fluxrun.execution.stage import Replayed
+
+__all__ = ["failure_text"]
+
+_MOST_LINES = 12
+_LONGEST_VALUE = 160
+
+
+def failure_text(run: Run, guard: Guard | None, replayed: Replayed, judgement: Judgement, *, rerun: str) -> str:
+    """The whole text, lines of at most about 200 characters.
+
+    Args:
+        rerun: the command that runs this one item again.
+    """
+    title = f" — {guard.title}" if guard is not None and guard.title else ""
+    return "\n".join(
+        [
+            f"{judgement.verdict}: {_headline(judgement)}{title}",
+            f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
+            *_grounds(replayed, judgement),
+            *_allowances(guard),
+            f"  next:    {_next_step(run, judgement)}",
+            f"  rerun:   {rerun}",
+        ]
+    )
+
+
+def _headline(judgement: Judgement) -> str:
+    first = judgement.first_divergence
+    match judgement.verdict:
+        case Verdict.REPRODUCED:
+            return "the recorded failure happens again"
+        case Verdict.LEAKED:
+            return f"a live side effect was attempted and blocked: {first}"
+        case Verdict.BEYOND:
+            return f"the recorded failure is gone, but the code now asks for what the recording lacks: {first}"
+        case Verdict.DIVERGED if judgement.reason == "deadline":
+            return first
+        case Verdict.DIVERGED:
+            return f"an unrecorded call: {first}"
+        case _:
+            return first
+
+
+def _grounds(replayed: Replayed, judgement: Judgement) -> Iterator[str]:
+    for difference in judgement.differences[:_MOST_LINES]:
+        yield f"  differs: {difference.path}: expected {_short(difference.expected)}, got {_short(difference.got)}"
+    if len(judgement.differences) > _MOST_LINES:
+        yield f"  differs: … and {len(judgement.differences) - _MOST_LINES} more"
+    for drift in judgement.failing_drifts[:_MOST_LINES]:
+        yield f"  {drift.kind}: {drift.text}"
+        yield from (f"           {path}" for path in drift.paths)
+    if replayed.evidence.unrecorded:
+        yield from replayed.evidence.unrecorded.splitlines()
+    if judgement.verdict is Verdict.LEAKED:
+        yield from (f"  blocked: {leak}" for leak in replayed.evidence.leaks[:_MOST_LINES])
+    failing = set(judgement.failing_drifts)
+    for drift in [drift for drift in replayed.evidence.drifts if drift not in failing][:_MOST_LINES]:
+        yield f"  note:    {drift.kind}: {drift.text}"
+    if replayed.stacks:
+        yield "  stacks:"
+        yield from (f"    {line}" for line in replayed.stacks.splitlines()[-60:])
+
+
+def _allowances(guard: Guard | None) -> Iterator[str]:
+    if guard is None:
+        return
+    if guard.ignore.paths:
+        yield f"  ignored: {', '.join(guard.ignore.paths)}"
+    if guard.drift.allow:
+        yield f"  allowed: {', '.join(guard.drift.allow)}"
+
+
+def _next_step(run: Run, judgement: Judgement) -> str:
+    short = run.id[:10]
+    match judgement.verdict:
+        case Verdict.REPRODUCED:
+            return f"fix the code; `fluxrun show {short}` shows the run, `fluxrun expect {short} --status …` states the fix"
+        case Verdict.BEYOND:
+            return (
+                f"`fluxrun expect {short} --beyond accept` guards that the failure is gone and no more, or record the "
+                "fixed behaviour as a run of its own"
+            )
+        case Verdict.LEAKED:
+            return "no boundary covers this call: use a covered library, wrap the object with fluxrun.host, or remove the call"
+        case Verdict.REGRESSED:
+            return f"if the change is meant, `fluxrun expect {short}` states it; `fluxrun why {short}` shows every call"
+        case _:
+            return f"`fluxrun why {short}` shows every call of the replay"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
