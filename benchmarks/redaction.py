@@ -26,6 +26,7 @@ def typical_run() -> Run:
         "body": '{"amount": 1200, "api_key": "pk-9a8b7c6d5e4f"}',
         "streamed": False,
     }
+    sql = {"database": "shop.db", "sql": "SELECT * FROM customers WHERE shop = ?", "binds": [7], "many": False}
     rows = [[n, f"Customer {n}", f"customer{n}@example.org", "2026-01-01T00:00:00"] for n in range(60)]
     return Run(
         id="01jd3k0000000000000000000",
@@ -39,7 +40,9 @@ def typical_run() -> Run:
             "headers": [*headers, ["cookie", "sid=5e4f3a2b1c0d9e8f; theme=dark"], ["user-agent", "curl/8.0"]],
             "body": orjson.dumps({"items": items[:20], "password": "correct-horse-battery"}).decode(),
         },
-        outcome={"response": {"status": 500, "headers": [["content-type", "application/json"]], "body": '{"error":"x"}'}},
+        outcome={
+            "response": {"status": 500, "headers": [["content-type", "application/json"]], "body": '{"error":"x"}'}
+        },
         recording=Recording(
             wall_ns=0,
             mono_ns=0,
@@ -47,10 +50,14 @@ def typical_run() -> Run:
             duration_ns=1,
             interactions=(
                 Interaction("httpx", "http", 1, 0, 0, 1, http, {"status": 200, "headers": [], "chunks": [answer]}),
-                Interaction("sqlite3", "sql", 1, 0, 1, 2, {"statement": "SELECT * FROM customers"}, {"rows": rows}),
+                Interaction(
+                    "sqlite3", "sql", 1, 0, 1, 2, sql, {"columns": ["id", "name", "email", "at"], "rows": rows}
+                ),
             ),
             reads={"environment": {"DATABASE_URL": ["postgres://app:s3cr3t-pw@db/shop"], "HOME": ["/srv"]}},
-            logs=tuple({"level": "INFO", "logger": "shop.orders", "message": f"line {n} of the order"} for n in range(30)),
+            logs=tuple(
+                {"level": "INFO", "logger": "shop.orders", "message": f"line {n} of the order"} for n in range(30)
+            ),
         ),
     )
 
@@ -65,7 +72,9 @@ def main() -> None:
         redact_run(run)
         times.append(time.thread_time_ns() - before)
     took_ms = statistics.median(times) / 1e6
-    print(f"redact {size / 1000:.1f} KB: {took_ms:.3f} ms, {took_ms * 20_000 / size:.3f} ms per 20 KB (bar {BAR_MS} ms)")
+    print(
+        f"redact {size / 1000:.1f} KB: {took_ms:.3f} ms, {took_ms * 20_000 / size:.3f} ms per 20 KB (bar {BAR_MS} ms)"
+    )
 
 
 if __name__ == "__main__":

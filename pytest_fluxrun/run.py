@@ -57,19 +57,19 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One clock or entropy read.
+    """The clock or entropy reads of one place within a segment, in order: a request may draw 90,000 numbers.
 
     Args:
         function: e.g. `time.time`, `datetime.now`, `os.urandom`, `random.random`.
-        where: `qualname|source fragment` of the reading code; survives moved lines.
-        value: as read, encoded.
-        offset_ns: for clock reads, the instant as an offset; None for entropy.
+        where: `qualname|source fragment|source line` of the reading code; survives moved lines.
+        values: a column (see `columns`) of what was read, clocks in the stored form of `instants`.
+        order: for clocks, a column of the reads' ranks among all clock reads of the segment; None for entropy.
     """
 
     function: str
     where: str
-    value: Value
-    offset_ns: int | None = None
+    values: Value
+    order: Value = None
 
 
 @dataclass(frozen=True, slots=True)

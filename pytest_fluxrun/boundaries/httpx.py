@@ -7,14 +7,15 @@ A request body that was never sent whole (a generator, and the connection refuse
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from time import monotonic_ns
 from typing import Any, ClassVar, Final
 
+from pytest_fluxrun import ambient
 from pytest_fluxrun.boundary import Boundary, Call, Patch
-from pytest_fluxrun.context import Clock, crossing
+from pytest_fluxrun.context import Clock, crossing, virtual_clock
 from pytest_fluxrun.errors import DamagedBundle, UnrecordedCall
 from pytest_fluxrun.kinds.http import HTTP
 from pytest_fluxrun.values import Value, decode, encode, encode_or_opaque, load_error
@@ -57,7 +58,7 @@ class Exchange:
         self.chunks: list[bytes] = []
         self.times_ns: list[int] = []
         self.size_bytes = 0
-        self.head_ns = monotonic_ns()
+        self.head_ns = ambient.monotonic_ns()
         self.end = "abandoned"
         self.ended_ns = 0
         self.error: Value | BaseException = None
@@ -79,12 +80,12 @@ class Exchange:
             self.chunks, self.times_ns, self.end = [], [], "over-bound"
             return
         self.chunks.append(chunk)
-        self.times_ns.append(monotonic_ns() - self.head_ns)
+        self.times_ns.append(ambient.monotonic_ns() - self.head_ns)
 
     def finish(self, end: str, error: BaseException | None = None) -> None:
         """The body is over, or failed."""
         if self.end != "over-bound":
-            self.end, self.error, self.ended_ns = end, error, monotonic_ns() - self.head_ns
+            self.end, self.error, self.ended_ns = end, error, ambient.monotonic_ns() - self.head_ns
 
 
 class _Asked:
@@ -104,7 +105,11 @@ class _Asked:
         """The request in the form of the kind http. Reads a sync body that nothing has sent."""
         if self.stream is not None:
             stream, self.stream = self.stream, None
-            self.chunks.extend(stream)
+            with contextlib.suppress(
+                Exception
+            ):  # a body that fails failed when it was recorded: the answer is its error
+                for chunk in stream:
+                    self.chunks.append(chunk)
         url = self.url.copy_with(userinfo=b"") if self.url.userinfo else self.url
         return {
             "method": self.method,
@@ -118,7 +123,9 @@ class _Asked:
         """Read an async body that nothing has sent."""
         if self.stream is not None and hasattr(self.stream, "__aiter__"):
             stream, self.stream = self.stream, None
-            self.chunks.extend([chunk async for chunk in stream])
+            with contextlib.suppress(Exception):  # as in `form`
+                async for chunk in stream:
+                    self.chunks.append(chunk)
 
 
 # -- streams: each becomes a class of the library's own kind in `_Streams`
@@ -209,7 +216,7 @@ class _Played:
 
     def _wait_s(self, offset_ns: int) -> float:
         """Seconds from now to a recorded offset on the run's virtual clock; without one nothing waits."""
-        if self._clock is None:
+        if self._clock is None or self._clock.over:
             return 0.0
         return max(0, self._start_ns + offset_ns - self._clock.now_ns()) / 1e9
 
@@ -393,7 +400,7 @@ class HttpxBoundary(Boundary[Exchange]):
         return streams.response(
             status_code=exchange.status,
             headers=exchange.headers,
-            stream=played(exchange, session.clock, read_on),
+            stream=played(exchange, virtual_clock(), read_on),
             extensions=dict(exchange.extensions),
         )
 
@@ -415,7 +422,7 @@ def _extension(exchange: Exchange, name: str) -> str | None:
 
 
 def _complete_multipart(stream: Any, asked: _Asked) -> None:
-    """Render a multipart body anew where the live call failed before it was sent: it is made of what can be read again."""
+    """Render a multipart body anew where the call failed before it was sent: its parts can be read again."""
     if type(stream).__name__ == "MultipartStream":
         asked.chunks[:] = list(stream)
 
@@ -432,8 +439,7 @@ def _wrap_create_ssl_context(original: Callable[..., ssl.SSLContext]) -> Callabl
 
     @functools.wraps(original)
     def create_ssl_context(*args: Any, **kwargs: Any) -> ssl.SSLContext:
-        session = crossing()
-        if session is None or session.clock is None:
+        if virtual_clock() is None:
             return original(*args, **kwargs)
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_fluxrun.boundary import Patch, Seams
 from pytest_fluxrun.context import LANE, Clock, Lane, entered, name_of, open_lane, virtual_clock
-from pytest_fluxrun.errors import DeadlineExceeded
+from pytest_fluxrun.errors import DeadlineExceeded, FluxRunError
 
 __all__ = ["boundary"]
 
@@ -97,7 +97,7 @@ def _start(new_event: Callable[[], Any], original: Callable[[Any], None]) -> Cal
 
 
 def _run(thread: Any, run: Callable[[], None], lane: Lane, clock: Clock | None, finished: Any) -> None:
-    """What a thread of the run does, in its lane; the deadline ends it without a traceback."""
+    """What a thread of the run does, in its lane."""
     thread.__dict__.pop("run", None)
     if clock is None:
         with entered(lane):
@@ -106,8 +106,10 @@ def _run(thread: Any, run: Callable[[], None], lane: Lane, clock: Clock | None, 
         clock.started()
         with entered(lane):
             return run()
-    except DeadlineExceeded:
-        return None
+    except (DeadlineExceeded, FluxRunError) as error:
+        if isinstance(error, FluxRunError) and not lane.session.closed:
+            raise
+        return None  # it was ended, or refused because the run is over: the replay's report says so, no traceback here
     finally:
         finished.set()
         clock.left()

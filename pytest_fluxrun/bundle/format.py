@@ -191,7 +191,7 @@ def _check_body(body: memoryview, declared: int, sha256: bytes, body_at: int, so
     if len(body) < declared:
         raise _truncated(source, body_at + len(body), body_at + declared)
     if len(body) > declared:
-        raise _damaged(source, f"{len(body) - declared} bytes follow its end")
+        raise _damaged(source, f"{len(body) - declared} more bytes follow its end")
     chunks = declared - _SALT_AND_COMMITMENT_BYTES
     if chunks < _TAG_BYTES or chunks % _CHUNK_BYTES < _TAG_BYTES:
         raise _damaged(source, f"an encrypted body can't have {declared} bytes")

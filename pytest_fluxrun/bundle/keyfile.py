@@ -90,6 +90,9 @@ def _write_new(key_file: Path, content: bytes) -> str:
     """Return "" once `content` is on disk in a new file, else what stood in the way."""
     try:
         key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return f"its directory can't be made ({error.strerror})"
+    try:
         descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return "there is a file already, and a key is never overwritten"

@@ -37,9 +37,7 @@ _TOKEN_PREFIX: Final = "fluxrun-token-"  # noqa: S105 - the prefix of every toke
 _SEED_BYTES: Final = 32
 _ID_BYTES: Final = 16
 _MLKEM_SEED_BYTES: Final = 64
-_MLKEM_NO_MLKEM: Final = "it is an X-Wing key, and this build of cryptography has no ML-KEM-768"
-_GET_MLKEM: Final = "run `pip install --upgrade cryptography` (48 or later), or make an X25519 key with `fluxrun keys`"
-_PUBLIC_BYTES: Final = 1184
+_MLKEM_PUBLIC_BYTES: Final = 1184
 
 T = TypeVar("T")
 _NativePublic = X25519PublicKey | MLKEM768X25519PublicKey

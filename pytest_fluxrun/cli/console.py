@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-__all__ = ["clipped", "columns", "plural", "printable", "styled"]
+from pytest_fluxrun.report.plain_text import printable
+
+__all__ = ["clipped", "columns", "plural", "styled"]
 
 
 def styled(text: str, colour: str = "", *, bold: bool = False) -> str:
@@ -34,11 +36,6 @@ def clipped(line: str) -> str:
         return line
     width = shutil.get_terminal_size().columns
     return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def printable(text: str) -> str:
-    """Text without what could steer a terminal: a control character becomes its escape."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def plural(count: int, noun: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os.path
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -163,8 +163,12 @@ def _guard_text(guard: Guard | None) -> str:
 def _id_length(run_ids: Sequence[str]) -> int:
     """How many characters tell the ids apart: at least the ten that hold the time."""
     ordered = sorted(set(run_ids))
-    shared = (len(os.path.commonprefix(pair)) + 1 for pair in zip(ordered, ordered[1:], strict=False))
+    shared = (_shared(*pair) + 1 for pair in itertools.pairwise(ordered))
     return max(_SHORTEST_ID, *shared, 0)
+
+
+def _shared(one: str, other: str) -> int:
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _id_time_ns(run_id: str) -> int:

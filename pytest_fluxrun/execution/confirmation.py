@@ -1,4 +1,4 @@
-"""A verdict seen again in a clean process: in a child of a zygote that has run nothing, or in a fresh pytest of one item.
+"""A verdict seen again in a clean process: a child of a zygote that has run nothing, or a fresh pytest of one item.
 
 Knows no pytest: what runs in the child is handed in. Only JSON crosses between the processes.
 """
@@ -69,7 +69,7 @@ def confirm_forked(zygote: Zygote, request: Mapping[str, Any], *, verdict: str, 
     return _confirmation("fork", zygote.ask(request, deadline_s=deadline_s), verdict)
 
 
-def confirm_fresh(  # noqa: PLR0913 - each says another thing about the outer session
+def confirm_fresh(
     nodeid: str,
     rootdir: str | os.PathLike[str],
     *,

@@ -1,7 +1,7 @@
 """An end to every replay: stacks, then the virtual clock, then an exception in the thread that drives.
 
-All waiting here is by real time, whatever is interposed or travelled. What this can't end is a C call that holds the GIL:
-only a process of its own can (see `confirmation`).
+All waiting here is by real time, whatever is interposed or travelled. It can't end a C call that holds the GIL: only a
+process of its own can (see `confirmation`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Deadline", "stacks"]
 
 _monotonic = time.monotonic
 _SIGNAL: signal.Signals | None = getattr(signal, "SIGURG", None)
-"""The one signal that nobody's Python code uses and whose default is to be ignored, so that one delivered late does no harm.
+"""Nobody's Python code uses it, and its default is to be ignored, so that one delivered late does no harm.
 
 SIGALRM is pytest-timeout's, SIGUSR1 and SIGUSR2 are servers' and faulthandler's, and all three kill by default.
 """
@@ -56,8 +56,8 @@ class Deadline:
 
     Latched: a block that swallows the exception, or turns it into another, still ends with `DeadlineExceeded`. On the
     main thread a signal's handler raises it, which interrupts locks, `select`, and `time.sleep`. On other threads, and
-    without SIGURG, it arrives at the thread's next bytecode, so a blocking C call there lasts until `clock.kill()` or its
-    own end.
+    without SIGURG, it arrives at the thread's next bytecode, so a blocking C call there lasts until `clock.kill()` or
+    its own end.
 
     Args:
         seconds: real seconds.
@@ -117,7 +117,7 @@ class Deadline:
     def expire(self) -> None:
         """Called by the watcher's thread once the time is up: one rung after the other until the block is over."""
         self.stacks = stacks(self._loop)
-        if not self._armed:
+        if not self._is_running():
             return
         self.expired = True
         if self._clock is not None:
@@ -125,7 +125,7 @@ class Deadline:
             if self._ended_within(_GRACE_S):
                 return
         for pause_s in _pauses(None if self._signalled else _MAX_UNDIRECTED):
-            if not self._armed:
+            if not self._is_running():
                 return
             if self._signalled and _SIGNAL is not None:
                 signal.pthread_kill(self._thread, _SIGNAL)
@@ -134,6 +134,9 @@ class Deadline:
             if self._ended_within(pause_s):
                 return
 
+    def _is_running(self) -> bool:
+        return self._armed
+
     def _ended_within(self, seconds: float) -> bool:
         if self._over.acquire(timeout=seconds):
             self._over.release()
@@ -141,7 +144,7 @@ class Deadline:
         return False
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Raise in the block; not in `__exit__`, which must run to its end, nor for a signal that the watcher didn't send."""
+        """Raise in the block; not in `__exit__`, which must run to its end, nor for a signal of somebody else's."""
         if self._armed and self.expired and not (frame is not None and frame.f_code is _EXIT):
             raise _Interrupt
         if not self.expired and callable(self._before):
@@ -152,11 +155,11 @@ _EXIT = Deadline.__exit__.__code__
 
 
 def stacks(loop: AbstractEventLoop | None = None) -> str:
-    """What every other thread is doing, and what each task of the loop awaits, as text. Source lines only, no values."""
+    """What every other thread does, and what each task of the loop awaits, as text. Source lines only, no values."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     parts = [
         f"thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame)).rstrip()}"
-        for ident, frame in sys._current_frames().items()
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - CPython's documented way
         if ident != threading.get_ident()
     ]
     if loop is not None:

@@ -47,12 +47,20 @@ class Stage:
         root: put on `sys.path` for them.
         timeout_s: deadline of one replay.
         keep: sockets of the test run itself, from `fence.baseline()` at its start.
+        imported: called once, when the modules are imported and nothing has run.
     """
 
     def __init__(
-        self, modules: Sequence[str], *, root: Path, timeout_s: float, keep: frozenset[int] = frozenset()
+        self,
+        modules: Sequence[str],
+        *,
+        root: Path,
+        timeout_s: float,
+        keep: frozenset[int] = frozenset(),
+        imported: Callable[[], None] = lambda: None,
     ) -> None:
-        self.loop = event_loop.VirtualLoop()
+        self._loop: event_loop.VirtualLoop | None = None
+        self._when_imported = imported
         self._modules = tuple(modules)
         self._root = root
         self._timeout_s = timeout_s
@@ -62,6 +70,13 @@ class Stage:
         self._start_up_drift: list[Drift] = []
         self._kept_tasks: list[asyncio.Task[None]] = []
         registry.install_seams()
+
+    @property
+    def loop(self) -> event_loop.VirtualLoop:
+        """The loop that outlives the items, made on first use: after the import, so that a fork before it shares none."""
+        if self._loop is None:
+            self._loop = event_loop.VirtualLoop()
+        return self._loop
 
     def replay(self, run: Run) -> Replayed:
         """Drive a run's entry from its recording and gather what it showed.
@@ -89,10 +104,10 @@ class Stage:
         self._booted.clear()
         for task in self._kept_tasks:
             task.cancel()
-        if not self.loop.is_closed():
-            self.loop.run_until_complete(asyncio.sleep(0))
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.close()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
 
     def _boot(self, run: Run) -> RegisteredEntry:
         """Import the modules and start the entry, answered from the preamble of the first run that needs it."""
@@ -102,10 +117,13 @@ class Stage:
         clock = VirtualClock()
         replayer = Replayer(recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True)
         driving = _Driving(self, replayer, clock)
-        with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
-            if not self._imported:
+        if not self._imported:
+            with self._fence() as fence, Deadline(self._timeout_s, clock=clock), _no_bytecode():
                 self._import(driving)
-            registered = registered_entry(run.entry)
+            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+            self._when_imported()
+        registered = registered_entry(run.entry)
+        with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
             self._booted[run.entry] = registered.entry.boot(registered.target, driving)
         clock.close()
         self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))

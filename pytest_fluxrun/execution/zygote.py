@@ -29,7 +29,7 @@ __all__ = ["Zygote", "lost_threads"]
 Work = Callable[[dict[str, Any]], Any]
 _LENGTH = struct.Struct("!I")
 _PR_SET_PDEATHSIG = 1
-_STACKS = 4000
+_STACKS = 16_000
 """Characters of a stuck child's stacks that its answer holds."""
 _KNOWN_THREADS = frozenset({"_pydevd_bundle", "debugpy", "execnet", "pydevd", "pytest_timeout", "xdist"})
 _GRACE_S = 2.0
@@ -63,7 +63,7 @@ class Zygote:
         """Have a new child work on the request.
 
         Returns:
-            What `work` gave, or {"error": …, "stacks": …}: it raised, crashed, hung, or the zygote is gone. Never hangs.
+            What `work` gave, or {"error": …, "stacks": …} where it raised, crashed, hung, or the zygote is gone.
         """
         if not self._failure and not self._greeted:
             self._greeted = True
@@ -113,7 +113,7 @@ def lost_threads() -> tuple[str, ...]:
     Returns:
         Their names; `native` for each that was started by C code, which Linux alone can tell.
     """
-    frames = sys._current_frames()
+    frames = sys._current_frames()  # noqa: SLF001 - CPython's documented way
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     main = threading.main_thread().ident
     lost = [
@@ -141,16 +141,14 @@ def _is_known(name: str, frame: Any) -> bool:
 # -- in the zygote ---------------------------------------------------------------------------------------------------
 
 
-def _be_zygote(
-    connection: socket.socket, work: Work, prepare: Callable[[], object], keep: frozenset[int]
-) -> NoReturn:
-    """Never returns into the code that forked: no atexit, no destructors of shared objects, no end of a test session."""
+def _be_zygote(connection: socket.socket, work: Work, prepare: Callable[[], object], keep: frozenset[int]) -> NoReturn:
+    """Never return into the code that forked: no atexit, no destructors of shared objects, no end of a session."""
     try:
         _detach()
         prepare()
         _put(connection, {"ready": True})
         _serve(connection, work, keep)
-    except BaseException as error:  # noqa: BLE001 - whatever `prepare` raises is the answer, and nothing may escape a fork
+    except BaseException as error:  # whatever `prepare` raises is the answer, and nothing may escape a fork
         with contextlib.suppress(OSError):
             _put(connection, {"error": f"the zygote failed: {type(error).__name__}: {error}"})
     finally:
@@ -186,7 +184,7 @@ def _serve(connection: socket.socket, work: Work, keep: frozenset[int]) -> None:
             answer = _watch(pid, reader, asked["deadline_s"])
             if "error" in answer:
                 dump.seek(0)
-                answer.setdefault("stacks", dump.read()[-_STACKS:])
+                answer.setdefault("stacks", dump.read(_STACKS))
         _put(connection, answer)
 
 
@@ -220,7 +218,7 @@ def _be_child(asked: dict[str, Any], work: Work, writer: int, dump: IO[str], kee
     try:
         sever(keep)
         answer = json.dumps({"ok": work(asked["request"])})
-    except BaseException as error:  # noqa: BLE001 - whatever the work raises is the answer, and nothing may escape a fork
+    except BaseException as error:  # whatever the work raises is the answer, and nothing may escape a fork
         answer = json.dumps({"error": f"{type(error).__name__}: {error}"})
     try:
         rest = answer.encode()
@@ -234,7 +232,7 @@ def _be_child(asked: dict[str, Any], work: Work, writer: int, dump: IO[str], kee
 
 
 def _fork() -> int:
-    """Python 3.12 and later warn wherever a thread exists; which threads are lost has been decided by `lost_threads`."""
+    """Python 3.12 and later warn wherever a thread exists; `lost_threads` has told the caller whether one matters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()

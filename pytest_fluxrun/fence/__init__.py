@@ -1,7 +1,7 @@
-"""No live side effect during a replay: layers that any process can put up and take down again (see docs/explanation/fence.md).
+"""No live side effect during a replay: the layers that a process can put up and take down again.
 
-Imports no test framework and no library. Never loaded in production.
-"""
+docs/explanation/fence.md says what each one stops and what it can't. Imports no test framework and no library, and is
+never loaded in production.
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Attempt:
         return LeakedCall(
             f"{self.event} to {self.target} was blocked" if self.target else f"{self.event} was blocked",
             why=f"{self.missing}, and a replay has no live side effect (at {self.where or self.thread})",
-            next_step="wrap the object that makes the call in fluxrun.host(name, object), or add a boundary for the library",
+            next_step="wrap the object that makes the call in fluxrun.host(name, object), or add a boundary for it",
         )
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Attempt:
 
 def attempt_here(event: str, target: str) -> Attempt:
     """Describe an attempt made by the calling code."""
-    where, library = _place(sys._getframe(1))
+    where, library = _place(sys._getframe(1))  # noqa: SLF001 - inspect costs 50 times as much
     return Attempt(
         event=event,
         target=target,
@@ -82,13 +82,13 @@ def attempt_here(event: str, target: str) -> Attempt:
 
 
 def made_by_infrastructure() -> bool:
-    """Whether the calling code belongs to the test run's own machinery: xdist, a debugger, coverage, a time-out's watcher.
+    """Whether the calling code belongs to the test run's own machinery: xdist, a debugger, coverage, our watcher.
 
     The nearest frame outside the standard library decides; on threads without a lane the outermost one does too. The
     main thread's outermost frames decide nothing: in an xdist worker they are execnet's.
     """
     nearest, outermost = "", ""
-    for frame in _outward(sys._getframe(1)):
+    for frame in _outward(sys._getframe(1)):  # noqa: SLF001 - as above
         kind = _kind(frame.f_code.co_filename)
         if kind == "stdlib" or (kind == "own" and frame.f_globals.get("__name__") not in _OWN_THREADS):
             continue
@@ -132,5 +132,4 @@ def _kind(path: str) -> str:
 
 
 def _shown(path: str) -> str:
-    here = os.getcwd() + os.sep
-    return path[len(here) :] if path.startswith(here) else path
+    return path.removeprefix(os.getcwd() + os.sep)

@@ -41,7 +41,7 @@ class _Saved:
 
 
 def baseline() -> frozenset[int]:
-    """Inodes of the sockets open now. Take it when the plugin loads: what is open before any app is the test run's own."""
+    """Inodes of the sockets open now. Take it when the plugin loads: what is open then is the test run's own."""
     return frozenset(_scan()[0].values()) if SUPPORTED else frozenset()
 
 
@@ -90,7 +90,7 @@ class DeadEnds:
         return frozenset(targets)
 
     def lift(self) -> None:
-        """Give every original back, with its epoll registrations. A number that the run closed or reused is left alone."""
+        """Give every original back, with its epoll registrations. A number that the run closed is left alone."""
         lost = []
         for descriptor, saved in reversed(self._saved.items()):
             if _inode(descriptor) == self._dead:
@@ -121,10 +121,11 @@ class DeadEnds:
 
 
 def sever(keep: frozenset[int] = frozenset()) -> int:
-    """Cut a forked child off for good: dead ends over its outside sockets and listeners, epoll sets of its own.
+    """Cut a forked child off for good: dead ends over its sockets, listeners too, and epoll sets of its own.
 
     A child shares open sockets and epoll sets with its parent: what it sends there is sent for the parent, and what it
-    unregisters there is gone for the parent. Call it first thing in the child, and only there.
+    unregisters there is gone for the parent. Call it first in the child, and only there. Unnamed pairs are left: an event
+    loop from before the fork still shares its self-pipe, so a child makes a loop of its own.
 
     Returns:
         How many sockets were cut.
@@ -132,7 +133,7 @@ def sever(keep: frozenset[int] = frozenset()) -> int:
     if not SUPPORTED:
         return 0
     sockets, others = _scan()
-    targets = {*_leading_outside(sockets, keep), *(fd for fd, inode in sockets.items() if inode not in keep and _listens(fd))}
+    targets = {fd for fd, inode in sockets.items() if inode not in keep and (_ends(fd) or _listens(fd))}
     dead = _dead_socket()
     for descriptor in targets:
         os.dup2(dead, descriptor, inheritable=False)
@@ -147,7 +148,7 @@ def sever(keep: frozenset[int] = frozenset()) -> int:
 
 
 def _scan() -> tuple[dict[int, int], list[int]]:
-    """This process's sockets (descriptor to inode), and its descriptors of no file type, epoll sets among them."""
+    """All sockets (descriptor to inode), and its descriptors of no file type, epoll sets among them."""
     sockets: dict[int, int] = {}
     others: list[int] = []
     fstat, is_socket = os.fstat, stat.S_IFSOCK

@@ -1,4 +1,4 @@
-"""Methods that no audit event covers: sends and receives of connected sockets, TLS writes, the C way to start a process.
+"""What no audit event covers: sends and receives of connected sockets, TLS writes, the C way to start a process.
 
 Each fence sets them on the classes and takes them off again, innermost first. What somebody else has set on top in
 between is left alone.

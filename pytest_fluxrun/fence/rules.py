@@ -67,7 +67,7 @@ def raise_rules(rules: Rules | None) -> Rules | None:
     Returns:
         What was up before.
     """
-    global up  # noqa: PLW0603 - the one switch that every seam of the fence reads first
+    global up  # the one switch that every seam of the fence reads first
     before, up = up, rules
     return before
 

@@ -1,4 +1,4 @@
-"""Where a replay may write: temp files, terminals, byte code, and what the project allows. Reads the disk, never writes."""
+"""Where a replay may write: temp files, terminals, byte code, and what the project allows. Writes nothing itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Writable:
 
     def allows(self, path: str) -> bool:
         """Whether a file at an absolute path may be made, changed or removed there."""
-        if os.path.basename(os.path.dirname(path)) == "__pycache__" and ".pyc" in os.path.basename(path):
+        parent, name = os.path.split(path)
+        if name == "__pycache__" or (".pyc" in name and os.path.basename(parent) == "__pycache__"):
             return True
         slashed = path + os.sep
         return next((allowed for root, allowed in self._roots if slashed.startswith(root)), False)
@@ -53,7 +54,7 @@ def _made(allow: tuple[str, ...], project: str, temp: str) -> Writable:
 
 def writable(allow: Iterable[str | os.PathLike[str]], project: str | os.PathLike[str] | None) -> Writable:
     """The `Writable` for these directories; kept, since resolving them costs more than all the rest of a fence."""
-    return _made(tuple(map(os.fspath, allow)), os.fspath(project) if project else "", tempfile.gettempdir())
+    return _made(tuple(os.fspath(path) for path in allow), os.fspath(project) if project else "", tempfile.gettempdir())
 
 
 def _root(path: str) -> str:

@@ -161,10 +161,7 @@ def _fold_body(content_type: str, body: str | bytes) -> str:
         folded: Any = _fold_boundary(content_type, _as_bytes(body))
     else:
         parsed = _parsed(media_type, body)
-        if parsed is None:
-            folded = _as_bytes(body)
-        else:
-            folded = json.dumps(parsed[0], sort_keys=True).encode()
+        folded = _as_bytes(body) if parsed is None else json.dumps(parsed[0], sort_keys=True).encode()
     return f"{media_type} {hashlib.blake2b(folded, digest_size=16).hexdigest()}"
 
 

@@ -23,18 +23,25 @@ __all__ = ["SQL", "Sql", "first_keyword", "folded"]
 _MAX_TEXT: Final = 200
 _MAX_CANONICAL_BINDS: Final = 512
 _READS: Final = frozenset(
-    "SELECT VALUES EXPLAIN PRAGMA SHOW DESCRIBE FETCH SET CONNECT ATTACH DETACH BEGIN START ROLLBACK ABORT SAVEPOINT RELEASE"
-    .split()
+    """
+    SELECT VALUES EXPLAIN PRAGMA SHOW DESCRIBE FETCH SET CONNECT ATTACH DETACH BEGIN START ROLLBACK ABORT SAVEPOINT
+    RELEASE
+    """.split()  # noqa: SIM905 - a list of words reads better
 )
 _TOKEN: Final = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|(?:\s|--[^\n]*|/\*.*?\*/)+""",
     re.DOTALL,
 )
-_WRITES_IN_WITH: Final = re.compile(r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b", re.I)
+_WRITES_IN_WITH: Final = re.compile(
+    r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b",
+    re.IGNORECASE,
+)
 _KEYWORD: Final = re.compile(r"[\s(;]*([A-Za-z]+)")
 _PLACEHOLDER: Final = re.compile(r"\?(\d*)|%s|\$(\d+)")
-_COMPARED: Final = re.compile(r"""([\w."`]+)\s*(?:=|==|<>|!=|<=|>=|<|>|\blike|\bis|\bin\s*\()\s*$""", re.I)
-_INSERT: Final = re.compile(r"\b(?:insert|replace)\b[^(]*?\binto\s+[\w.\"`]+\s*\(([^)]*)\)\s*values\s*\(", re.I)
+_COMPARED: Final = re.compile(r"""([\w."`]+)\s*(?:=|==|<>|!=|<=|>=|<|>|\blike|\bis|\bin\s*\()\s*$""", re.IGNORECASE)
+_INSERT: Final = re.compile(
+    r"\b(?:insert|replace)\b[^(]*?\binto\s+[\w.\"`]+\s*\(([^)]*)\)\s*values\s*\(", re.IGNORECASE
+)
 
 
 class Sql(Kind):
@@ -53,7 +60,7 @@ class Sql(Kind):
         return f"{'READ ON ' if 'rest' in request else ''}{folded(request['sql'])}"
 
     def is_effect(self, request: Request) -> bool:
-        """Whether a statement of the request writes, by its first keyword; what isn't known to read counts as writing."""
+        """Whether one of its statements writes, by first keyword; what isn't known to read counts as writing."""
         return "rest" not in request and _writes(folded(request["sql"]))
 
     def differences(self, recorded: Request, asked: Request) -> list[Difference]:

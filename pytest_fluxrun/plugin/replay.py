@@ -12,13 +12,14 @@ from pytest_fluxrun import registry
 from pytest_fluxrun.entry import registered
 from pytest_fluxrun.errors import BundleError, FluxRunError, NoMatchingKey, RunNotReady
 from pytest_fluxrun.judgement.corpus import find_run, open_placed
+from pytest_fluxrun.execution.confirmation import write_answer
 from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.comparison import body_of
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import RunItem
 from pytest_fluxrun.plugin.session import RunSession, session_of
-from pytest_fluxrun.report.failure import failure_text
+from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
 
 __all__ = ["Outcome", "ReplayFailed", "prepare", "replay_for_test", "run_item"]
@@ -95,7 +96,8 @@ def run_item(item: RunItem) -> None:
         reason=judgement.reason,
         first_divergence=judgement.first_divergence,
     )
-    _conclude(item, run, guard, replayed, judgement)
+    write_answer(judgement.verdict.value, judgement.first_divergence)
+    _conclude(item, session, run, guard, replayed, judgement)
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -129,7 +131,9 @@ def _replay(session: RunSession, run: Run, guard: Guard | None, app: Any) -> tup
     return replayed, judge(replayed.evidence, guard)
 
 
-def _conclude(item: RunItem, run: Run, guard: Guard | None, replayed: Replayed, judgement: Judgement) -> None:
+def _conclude(
+    item: RunItem, session: RunSession, run: Run, guard: Guard | None, replayed: Replayed, judgement: Judgement
+) -> None:
     if guard is not None and guard.pending:
         if judgement.verdict is Verdict.REPRODUCED:
             pytest.xfail(f"pending: {guard.title or 'the recorded failure is not fixed yet'}")
@@ -139,7 +143,9 @@ def _conclude(item: RunItem, run: Run, guard: Guard | None, replayed: Replayed, 
                 f"  next:    remove `pending = true` from {item.placed.guard}"
             )
     if not judgement.passed:
-        raise ReplayFailed(failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item)))
+        confirmation = session.confirmer.confirm(item.placed, item.nodeid, judgement)
+        text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
+        raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
 
 
 def _outcome(replayed: Replayed, judgement: Judgement) -> Outcome:

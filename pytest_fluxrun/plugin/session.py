@@ -17,6 +17,7 @@ from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
 from pytest_fluxrun.execution.stage import Stage
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.plugin.collection import RunDirectory
+from pytest_fluxrun.plugin.confirmation import Confirmer
 
 __all__ = ["RunSession", "session_of"]
 
@@ -34,8 +35,12 @@ class RunSession:
     verdicts: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
     keep: frozenset[int] = field(default_factory=baseline)
+    confirmer: Confirmer = field(init=False)
     _stage: Stage | None = None
     _keyring: Keyring | None = None
+
+    def __post_init__(self) -> None:
+        self.confirmer = Confirmer(self)
 
     @classmethod
     def for_config(cls, config: pytest.Config) -> RunSession:
@@ -71,6 +76,7 @@ class RunSession:
                 root=self.config.rootpath,
                 timeout_s=self.settings.timeout_s,
                 keep=self.keep,
+                imported=self.confirmer.fork,
             )
         return self._stage
 
@@ -105,6 +111,7 @@ class RunSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Apply the gate, and shut the app down."""
+        self.confirmer.close()
         if self._stage is not None:
             self._stage.close()
             self._stage = None

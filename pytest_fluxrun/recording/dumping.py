@@ -80,15 +80,7 @@ def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
         duration_ns=recorder.ended_ns - recorder.mono_ns,
         lanes=tuple(LaneSpec(lane.path, lane.position) for lane in lanes),
         interactions=interactions,
-        segments=tuple(
-            segments_of(
-                lanes,
-                position=position,
-                wall_ns=recorder.wall_ns,
-                mono_ns=recorder.mono_ns,
-                perf_ns=recorder.perf_ns,
-            )
-        ),
+        segments=tuple(segments_of(lanes, position=position)),
         reads={source: dict(by_key) for source, by_key in recorder.reads.items()},
         logs=tuple(dict(entry) for entry in recorder.logs),
     )
@@ -108,7 +100,7 @@ def _interaction(crossing: Crossing, mono_ns: int, reasons: list[str]) -> Intera
         elif crossing.error is not None:
             error = boundary.dump_error(crossing.error)
         else:
-            answer = crossing.dumped if boundary.snapshot else encode_or_opaque(boundary.dump(crossing.result))
+            answer = crossing.dumped if boundary.snapshot else boundary.dump(crossing.result)
     except Exception as failure:  # a third party's dump may fail in any way; the run says so and stays whole otherwise
         reasons.append(f"undumpable:{boundary.name}")
         request = {"undumpable": f"{type(failure).__name__}: {failure}"}

@@ -95,7 +95,7 @@ class Recorder:
             result = live()
             crossing.result = result
             if boundary.snapshot:
-                crossing.dumped = encode_or_opaque(boundary.dump(result))
+                crossing.dumped = boundary.dump(result)
             return result
         except BaseException as error:
             crossing.error = error
@@ -113,7 +113,7 @@ class Recorder:
             result = await live()
             crossing.result = result
             if boundary.snapshot:
-                crossing.dumped = encode_or_opaque(boundary.dump(result))
+                crossing.dumped = boundary.dump(result)
             return result
         except BaseException as error:
             crossing.error = error
@@ -144,6 +144,12 @@ class Recorder:
         """Record nothing more; lanes that live on read the real clock again."""
         self.closed = True
         self.ended_ns = ambient.monotonic_ns()
+
+    def release(self) -> None:
+        """Let go of all that was collected; lanes that outlive the run collect nothing more."""
+        for lane in self.lanes:
+            lane.ambient = None
+        self.lanes, self.crossings, self.logs, self.reads = [], [], [], {}
 
     def _enter(self, boundary: Boundary[Any], call: Call) -> tuple[Crossing, list[Any] | None]:
         lane = LANE.get()

@@ -19,7 +19,7 @@ import orjson
 
 from pytest_fluxrun.errors import FluxRunError, RedactionFailed
 from pytest_fluxrun.recording.secret_forms import Tokens, escaped, forms
-from pytest_fluxrun.recording.secret_names import DenyList
+from pytest_fluxrun.recording.secret_names import DenyList, deny_list
 from pytest_fluxrun.recording.secret_search import Search, bytes_of, is_plain_word, secrets_by_look
 from pytest_fluxrun.registry import kind_named
 from pytest_fluxrun.run import Interaction, Recording, Run
@@ -69,10 +69,12 @@ def redact(
         RedactionFailed: it took too long or failed in any way; the document must not be stored.
     """
     try:
-        return _redact(tree, key, named, DenyList(deny, allow), _deadline(budget_s))
+        return _redact(tree, key, named, deny_list(tuple(deny), tuple(allow)), _deadline(budget_s))
     except RedactionFailed:
         raise
-    except Exception as error:  # whatever it is, an unredacted payload must not be stored; the message may hold a secret
+    except (
+        Exception
+    ) as error:  # whatever it is, an unredacted payload must not be stored; the message may hold a secret
         raise RedactionFailed("a run couldn't be redacted", why=f"the redactor raised {type(error).__name__}") from None
 
 
@@ -197,7 +199,7 @@ class _OwnPlaces:
         if type(node) is str:
             return self._text(node)
         if type(node) is list:
-            if len(node) == 2 and type(node[0]) is str:  # noqa: PLR2004 - a header, an item of a dict
+            if len(node) == 2 and type(node[0]) is str:  # a header, an item of a dict
                 return [node[0], self._value(node[0], node[1])]
             return [self.apply(item) for item in node]
         if type(node) is dict:
@@ -276,7 +278,7 @@ def _named_by_kinds(recording: Recording) -> Iterator[tuple[str, Any]]:
 
 def _named_by_kind(interaction: Interaction) -> Iterator[tuple[str, Any]]:
     kind = kind_named(interaction.kind)
-    if kind is None:
+    if kind is None or "undumpable" in interaction.request:
         return
     try:
         yield from kind.named_values(plain(interaction.request), interaction.answer)

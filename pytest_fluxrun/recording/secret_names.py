@@ -6,12 +6,13 @@ A name is judged by its words (`apiKey`, `API_KEY` and `x-api-key` have the same
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-__all__ = ["STEMS", "DenyList", "Sort"]
+__all__ = ["STEMS", "DenyList", "Sort", "deny_list"]
 
 
 class Sort(Enum):
@@ -45,11 +46,15 @@ STEMS: Final = (
 )
 """Lower-case fragments, one of which each denied name holds: a cheap test before anything is parsed."""
 
+_MAX_KNOWN: Final = 10_000
 _SPLIT: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 class DenyList:
     """The rules with a project's own additions.
+
+    Attributes:
+        known: what was judged so far, to look up in the hot loops; may forget.
 
     Args:
         deny: further names; each counts wherever it occurs in a name, without regard to case and separators.
@@ -59,14 +64,16 @@ class DenyList:
     def __init__(self, deny: Iterable[str] = (), allow: Iterable[str] = ()) -> None:
         self._denied = tuple(filter(None, map(_flat, deny)))
         self._allowed = frozenset(map(_flat, allow))
-        self._known: dict[str, Sort] = {}
+        self.known: dict[str, Sort] = {}
         self.stems = (*STEMS, *(name.lower() for name in deny if name))
 
     def sort(self, name: str) -> Sort:
         """What the name says. Remembered, for names repeat."""
-        known = self._known.get(name)
+        known = self.known.get(name)
         if known is None:
-            known = self._known[name] = self._judge(name)
+            if len(self.known) >= _MAX_KNOWN:
+                self.known.clear()
+            known = self.known[name] = self._judge(name)
         return known
 
     def _judge(self, name: str) -> Sort:
@@ -85,6 +92,12 @@ class DenyList:
         if _WORDS.intersection(words) or any(part in flat for part in _FLAT) or _ends_in_key(name, words):
             return Sort.SECRET
         return Sort.PLAIN
+
+
+@functools.lru_cache(maxsize=8)
+def deny_list(deny: tuple[str, ...], allow: tuple[str, ...]) -> DenyList:
+    """The DenyList of a project, shared by its runs."""
+    return DenyList(deny, allow)
 
 
 def _flat(name: str) -> str:

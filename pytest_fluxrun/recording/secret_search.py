@@ -24,6 +24,7 @@ __all__ = ["BYTES_TAGS", "Search", "bytes_of", "is_plain_word", "secrets_by_look
 BYTES_TAGS: Final = frozenset({"bytes", "bytearray", "memoryview"})
 _MAX_INFLATED: Final = 4 * 2**20
 _MAX_NESTED: Final = 8
+_LEAVES: Final = frozenset({int, float, bool, type(None)})
 _SHORTEST_NUMBER: Final = 3
 _SHORTEST_PART: Final = 16
 _LONGEST_PROSE: Final = 100_000
@@ -78,6 +79,7 @@ class Search:
         self.packed: dict[str, None] = {}
         self.keys: set[str] = set()
         self._sort = names.sort
+        self._known = names.known
         self._stems = stems
         self._check = check
         self._nested = 0
@@ -93,7 +95,7 @@ class Search:
             self._dict(node)
 
     def _list(self, items: list[Any]) -> None:
-        if len(items) == 2 and type(items[0]) is str and type(items[1]) is not list:  # noqa: PLR2004 - a header, an item
+        if len(items) == 2 and type(items[0]) is str and type(items[1]) is not list:  # a header, an item
             self.named(items[0], items[1])
             return
         for item in items:
@@ -121,13 +123,18 @@ class Search:
 
     def named(self, name: str, item: Any) -> None:
         """Judge a value by its name, then look inside it."""
-        sort = self._sort(name)
+        sort = self._known.get(name) or self._sort(name)
         if sort is not Sort.PLAIN:
             self._denied(name, item, sort)
-        self.walk(item)
+        if type(item) not in _LEAVES:
+            self.walk(item)
 
     def judge(self, name: str, item: Any) -> None:
         """Judge a value by a name that a kind gave: dotted below its container, `cookie.` before a cookie's."""
+        if self._known.get(name) is Sort.PLAIN:
+            return
+        if type(item) in (bytes, bytearray, memoryview):
+            item = bytes(item).decode("utf-8", "replace")
         head, _, last = name.rpartition(".")
         if head == "cookie":
             self._cookie(last, item)
@@ -196,7 +203,7 @@ class Search:
 
     def text(self, text: str) -> None:
         """Look for secrets inside a string: JSON, a form, a query, a URL, a log line, SQL."""
-        if len(text) < SHORTEST:
+        if len(text) < SHORTEST or ("=" not in text and ":" not in text):
             return
         if "://" in text and "@" in text:
             for user, password in _USER_INFO.findall(text):
@@ -231,10 +238,11 @@ class Search:
         """JSON of the app's own, in which `~` is no tag and a list of two is no pair."""
         if type(node) is dict:
             for name, item in node.items():
-                sort = self._sort(name)
+                sort = self._known.get(name) or self._sort(name)
                 if sort is not Sort.PLAIN:
                     self._denied(name, item, sort)
-                self._plain(item)
+                if type(item) not in _LEAVES:
+                    self._plain(item)
         elif type(node) is list:
             for item in node:
                 self._plain(item)
@@ -248,7 +256,9 @@ class Search:
                 found = _TAIL.match(text, at)
                 if found is not None:
                     begins = _NAME_END.search(text, max(0, at - 64), at)
-                    name = text[begins.start() if begins else at : at] + re.split(r"[=:\"']", text[at : found.start(1)])[0]
+                    name = (
+                        text[begins.start() if begins else at : at] + re.split(r"[=:\"']", text[at : found.start(1)])[0]
+                    )
                     if self._sort(name) is not Sort.PLAIN:
                         self._denied_text(name, _unquoted(found[1]), Sort.NUMBER_TOO)
                 at = lowered.find(stem, at + len(stem))
@@ -256,7 +266,7 @@ class Search:
 
 
 def _looks_random(text: str) -> bool:
-    if len(text) < 8:  # noqa: PLR2004 - below it lie `dark`, `en-US`, a version
+    if len(text) < 8:  # below it lie `dark`, `en-US`, a version
         return False
     digits, letters = any(map(str.isdigit, text)), any(map(str.isalpha, text))
     mixed = not (text.islower() or text.isupper() or text.istitle())
@@ -273,7 +283,11 @@ def _secret_parts(text: str) -> Iterable[str]:
     scheme = _SCHEME.match(text)
     if scheme is not None:
         rest = text[scheme.end() :]
-        return [*_secret_parts(rest), *_basic_parts(rest)] if scheme[0].lower().startswith("basic") else _secret_parts(rest)
+        return (
+            [*_secret_parts(rest), *_basic_parts(rest)]
+            if scheme[0].lower().startswith("basic")
+            else _secret_parts(rest)
+        )
     if (jwt := _JWT.fullmatch(text)) is not None:
         return [jwt[1]]
     if "://" in text:

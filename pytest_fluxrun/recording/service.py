@@ -71,10 +71,11 @@ class _Service:
                 by_hand=recorder.kept_by_hand,
                 draw=self.draw(),
             )
-            if reason:
-                self.writer.submit(_Finished(recorder, ending, reason))
+            if reason and self.writer.submit(_Finished(recorder, ending, reason)):
+                return
         except Exception as failure:  # recording never raises into the host, whatever a framework put into the ending
             self.drop("keep-failed", failure)
+        recorder.release()
 
     def write(self, finished: _Finished) -> None:
         """Dump, redact, seal and store one run; called on the writer's thread."""
@@ -86,6 +87,8 @@ class _Service:
             self.drop(type(failure).__name__, failure)
         except Exception as failure:  # recording never raises into the host, whatever the app's objects do when dumped
             self.drop("dump-failed", failure)
+        finally:
+            finished.recorder.release()
 
     def drop(self, reason: str, failure: BaseException) -> None:
         """Count a lost run, and log the first of each cause."""

@@ -36,14 +36,19 @@ class Writer(Generic[T]):
         self._reset()
         _live.add(self)
 
-    def submit(self, thing: T) -> None:
-        """Queue a thing; never blocks, never wakes the thread."""
+    def submit(self, thing: T) -> bool:
+        """Queue a thing; never blocks, never wakes the thread.
+
+        Returns:
+            False if the queue is full: the thing is dropped, and counted.
+        """
         if len(self._queue) >= self._max_pending:
             self._dropped["pending-runs"] += 1
-            return
+            return False
         self._queue.append(thing)
         if self._thread is None:
             self._start()
+        return True
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was submitted before is written.

@@ -61,7 +61,7 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # 
         wait = _LoopWait(NEVER_NS if due_ns is None else due_ns, self.loop)
         with clock.waiting(wait):
             wait.blocked = True
-            while not wait.fired:
+            while not (wait.fired or clock.over):
                 if events := super().select(clock.patience_s()):
                     return events
                 clock.look()
@@ -137,13 +137,10 @@ def drive(loop: VirtualLoop, coroutine: Coroutine[Any, Any, T], clock: VirtualCl
     task = asyncio.Task(coroutine, loop=loop)
     loop.enter(clock)
     loop.keep(task)
-    adopted = clock.adopt()
     try:
-        return loop.run_until_complete(task)
+        with clock.driving():
+            return loop.run_until_complete(task)
     finally:
-        if adopted:
-            clock.left()
-            clock.end()
         loop.leave()
 
 
@@ -172,13 +169,8 @@ def call(function: Callable[[], T], clock: VirtualClock) -> T:
     Raises:
         DeadlineExceeded: the clock was killed.
     """
-    adopted = clock.adopt()
-    try:
+    with clock.driving():
         return function()
-    finally:
-        if adopted:
-            clock.left()
-            clock.end()
 
 
 VirtualClock.loop_type = VirtualLoop

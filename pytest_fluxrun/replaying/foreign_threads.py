@@ -57,11 +57,15 @@ class ForeignThreads:
             own: idents of the run's threads, the caller among them.
         """
         main = threading.main_thread().ident
-        unsure = [
-            (ident, frame)
-            for ident, frame in sys._current_frames().items()
-            if ident not in own and ident != main and not _rests(frame)
-        ]
+        unsure = []
+        for ident, frame in sys._current_frames().items():
+            if ident in own or ident == main:
+                continue
+            rests = _resting.get(frame.f_code)
+            if rests is None:
+                unsure.append((ident, frame))
+            elif not rests(frame.f_locals):
+                return False
         return not unsure or self._asleep_all(unsure)
 
     def _asleep_all(self, unsure: Iterable[tuple[int, FrameType]]) -> bool:
@@ -71,16 +75,12 @@ class ForeignThreads:
             thread = known.get(ident)
             if thread is None or thread.native_id is None or thread.name.startswith(OWN_THREAD_PREFIX):
                 continue
-            look = cpu_of(thread.native_id) or ("S", (id(frame), frame.f_lasti))
-            if look[0] in _BUSY or self._asleep.get(ident) != look[1]:
-                self._asleep[ident] = look[1]
+            state, cpu = cpu_of(thread.native_id) or ("S", b"")
+            look = (cpu, id(frame), frame.f_lasti)
+            if state in _BUSY or self._asleep.get(ident) != look:
+                self._asleep[ident] = look
                 resting = False
         return resting
-
-
-def _rests(frame: FrameType) -> bool:
-    rests = _resting.get(frame.f_code)
-    return rests is not None and rests(frame.f_locals)
 
 
 def cpu_of(native_id: int) -> tuple[str, bytes] | None:

@@ -94,6 +94,7 @@ class VirtualClock:
         self._due: list[tuple[int, int, Wait]] = []
         self._waits: dict[Wait, None] = {}
         self._running = 0
+        self._drivers = 0
         self._actors: dict[int, int] = {}
         self._parked: set[int] = set()
         self._pools: dict[int, _Pool] = {}
@@ -159,10 +160,12 @@ class VirtualClock:
         with self.waiting(wait):
             while not lock.acquire(True, self.patience_s()):
                 if self.over:
-                    lock.acquire()
-                    break
+                    return self._park_really(lock, due_ns) and not wait.fired
                 self.look()
         return not wait.fired
+
+    def _park_really(self, lock: Any, due_ns: int) -> bool:
+        return bool(lock.acquire() if due_ns == NEVER_NS else lock.acquire(True, max(0, due_ns - self._now_ns) / 1e9))
 
     # -- actors --------------------------------------------------------------------------------------------------------
 
@@ -198,6 +201,21 @@ class VirtualClock:
             self._actors[get_ident()] = threading.get_native_id()
             self._running += 1
             return True
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """The block drives the run on this thread. Time stands still where nobody drives: between two blocks, say."""
+        adopted = self.adopt()
+        with self._mutex:
+            self._drivers += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._drivers -= 1
+            if adopted:
+                self.left()
+                self.end()
 
     def left(self) -> None:
         """This thread does the actor's work no more."""
@@ -271,7 +289,7 @@ class VirtualClock:
         """Look again whether the clock may jump: nobody tells when a thread of no run comes to rest."""
         with self._mutex:
             self._settle()
-            if self.over or not (self._running > 0 or self._startable()):
+            if self.over or not self._drivers or not (self._running > 0 or self._startable()):
                 return
             runners = [native for ident, native in self._actors.items() if ident not in self._parked]
             allowed_ns = self._stall.allowance_ns(self.jumps, runners)
@@ -293,18 +311,21 @@ class VirtualClock:
 
     def close(self) -> None:
         """The run is over: pending sleeps and timed waits of what is left of it end now, and real time passes again."""
+        self.release()
+        with self._mutex:
+            self._wake_all(NEVER_NS)
+
+    def release(self) -> None:
+        """Real time passes again, also for what waits now: for threads that outlive what the clock was made for."""
         with self._mutex:
             self.over = True
             self._killed = None
-            self._wake_all(NEVER_NS)
-            self._actors.clear()
-            self._parked.clear()
 
     # -- the rule (the mutex is held in all of these) ------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Jump, if nobody can run."""
-        if self.over or self._running > 0 or self._startable() or self._notified() or not self._due:
+        """Jump, if nobody can run and the run is being driven."""
+        if self.over or not self._drivers or self._running > 0 or self._startable() or self._notified() or not self._due:
             return
         if self._earliest_ns() == NEVER_NS:
             return
@@ -314,7 +335,7 @@ class VirtualClock:
 
     def _alone_until(self, until_ns: int) -> bool:
         """Whether the one running actor may take the clock to an instant by itself."""
-        if self._waits and (self._notified() or self._earliest_ns() <= until_ns):
+        if not self._drivers or (self._waits and (self._notified() or self._earliest_ns() <= until_ns)):
             return False
         return not self._startable() and self._foreign.at_rest(self._actors)
 

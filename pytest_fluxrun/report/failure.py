@@ -10,9 +10,10 @@ from pytest_fluxrun.judgement.verdict import Judgement, Verdict
 from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
+    from pytest_fluxrun.execution.confirmation import Confirmation
     from pytest_fluxrun.execution.stage import Replayed
 
-__all__ = ["failure_text"]
+__all__ = ["confirmation_line", "failure_text"]
 
 _MOST_LINES = 12
 _LONGEST_VALUE = 160
@@ -34,6 +35,19 @@ def failure_text(run: Run, guard: Guard | None, replayed: Replayed, judgement: J
             f"  next:    {_next_step(run, judgement)}",
             f"  rerun:   {rerun}",
         ]
+    )
+
+
+def confirmation_line(confirmation: Confirmation) -> str:
+    """What a clean process said of the same run."""
+    where = "a forked process that had replayed nothing" if confirmation.how == "fork" else "a fresh process"
+    if not confirmation.answered:
+        return f"  confirm: {where} gave no verdict: {confirmation.detail}"
+    if confirmation.same:
+        return f"  confirm: {where} says the same"
+    return (
+        f"  confirm: state leaked between runs: {where} says {confirmation.verdict} "
+        f"({confirmation.detail or 'no difference'}); wrap the object that keeps state with fluxrun.host"
     )
 
 

@@ -21,14 +21,14 @@ def snapshot(obj: Any) -> Any:
     Models, dataclasses and subclasses of containers are deep-copied. What refuses to be copied, and what isn't in the
     closed set of values, is returned as it is.
     """
-    kind = type(obj)
+    kind: Any = type(obj)
     if kind not in _COPIERS and not _is_typed(kind):
         return obj
     return _copy(obj, {}, 0)
 
 
 def _copy(obj: Any, copied: dict[int, Any], depth: int) -> Any:
-    kind = type(obj)
+    kind: Any = type(obj)
     copier = _COPIERS.get(kind)
     if copier is None:
         return _deep_copy(obj) if _is_typed(kind) else obj
@@ -48,7 +48,7 @@ def _is_typed(kind: type) -> bool:
 def _deep_copy(obj: Any) -> Any:
     try:
         return copy.deepcopy(obj)
-    except Exception:  # noqa: BLE001 - `__deepcopy__` is the app's; an object that refuses is kept by reference
+    except Exception:  # `__deepcopy__` is the app's; an object that refuses is kept by reference
         return obj
 
 

@@ -9,7 +9,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pytest_fluxrun.errors import DamagedBundle, FluxRunError, OpaqueValue, RecordedError, ValueNotEncodable
 from pytest_fluxrun.values.tagged import Value, decode, encode, encode_or_opaque, plain
@@ -19,7 +19,9 @@ __all__ = ["dump_error", "load_error"]
 _MAX_CHAIN: Final = 8
 _MAX_GROUP: Final = 64
 _DESCRIPTORS: Final = (types.MemberDescriptorType, types.GetSetDescriptorType)
-_NOT_STATE: Final = frozenset({"__notes__", "args", "__traceback__", "__context__", "__cause__", "__suppress_context__"})
+_NOT_STATE: Final = frozenset(
+    {"__notes__", "args", "__traceback__", "__context__", "__cause__", "__suppress_context__"}
+)
 
 
 def dump_error(error: BaseException) -> Value:
@@ -65,7 +67,7 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - `__str__` is the app's; the type and the arguments still tell
+    except Exception:  # `__str__` is the app's; the type and the arguments still tell
         return ""
 
 
@@ -150,7 +152,7 @@ def _build(kind: type[BaseException], value: Value) -> BaseException | None:
     if "group" in value:
         args = (*args, [_load(member) for member in value["group"]])
     try:
-        error = cast("BaseException", base.__new__(kind, *args))
+        error = base.__new__(kind, *args)
     except TypeError:  # a class in C with a constructor of its own, such as pydantic's ValidationError
         return None
     try:

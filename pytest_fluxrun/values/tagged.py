@@ -5,170 +5,25 @@ Reading and writing share this file. It knows nothing of runs and bundles.
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import ipaddress
-import math
-import pathlib
-import uuid
-import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 from pydantic import PydanticUserError, TypeAdapter
-from pydantic_core import TzInfo
 
 from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, ValueNotEncodable
 from pytest_fluxrun.values import typed
+from pytest_fluxrun.values.scalars import BY_CONTENT, BY_TEXT, SCALARS, Value, is_utf8, tagged
 from pytest_fluxrun.values.typed import Parts
 
 __all__ = ["MAX_DEPTH", "Value", "decode", "encode", "encode_or_opaque", "has_opaque", "opaque_names", "plain"]
-
-Value: TypeAlias = Any
-"""JSON: None, bool, int of 64 bits, finite float, str, list, dict with str keys. `Any` to the type checker and to pydantic,
-which would otherwise validate every node of a run; `decode` checks each."""
 
 MAX_DEPTH: Final = 64
 """Python containers inside each other: three JSON levels each stay below orjson's 254."""
 MAX_NODES: Final = 2_000_000
 _MAX_JSON_DEPTH: Final = 250
-_INT64: Final = 2**63
 
-
-# -- writing: scalars
-
-
-def _tag(tag: str, content: Value) -> Value:
-    return {"~": tag, "v": content}
-
-
-def _base64(data: bytes | bytearray | memoryview) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _str(text: str) -> Value:
-    if text.isascii() or _is_utf8(text):
-        return text
-    return _tag("surrogates", _base64(text.encode("utf-8", "surrogatepass")))
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _int(number: int) -> Value:
-    return number if -_INT64 <= number < _INT64 else _tag("int", hex(number))
-
-
-def _float(number: float) -> Value:
-    return number if math.isfinite(number) else _tag("float", repr(number))
-
-
-def _memoryview(view: memoryview) -> Value:
-    if view.ndim != 1 or view.format != "B":
-        raise ValueNotEncodable("a memoryview can't be recorded", why=f"its format is {view.format!r}, not bytes")
-    return _tag("memoryview", _base64(view.tobytes()))
-
-
-def _zone(moment: dt.datetime | dt.time) -> Value:
-    zone = moment.tzinfo
-    if zone is None:
-        return None
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
-        return zone.key
-    if zone is dt.UTC:
-        return "+"
-    kind = type(zone)
-    offset = moment.utcoffset()
-    if kind not in (dt.timezone, TzInfo) or offset is None:
-        raise ValueNotEncodable(
-            "a time can't be recorded",
-            why=f"its time zone is a {typed.class_name(kind)}",
-            next_step="use zoneinfo.ZoneInfo or datetime.timezone",
-        )
-    if kind is TzInfo:
-        return ["pydantic", offset.total_seconds()]
-    return [zone.tzname(None), *_timedelta_parts(offset)]
-
-
-def _datetime(moment: dt.datetime) -> Value:
-    return {"~": "datetime", "v": moment.replace(tzinfo=None).isoformat(), "z": _zone(moment), "fold": moment.fold}
-
-
-def _time(moment: dt.time) -> Value:
-    return {"~": "time", "v": moment.replace(tzinfo=None).isoformat(), "z": _zone(moment), "fold": moment.fold}
-
-
-def _timedelta_parts(span: dt.timedelta) -> list[int]:
-    return [span.days, span.seconds, span.microseconds]
-
-
-_BY_TEXT: Final[dict[str, Callable[[str], Any]]] = {
-    "Decimal": Decimal,
-    "UUID": uuid.UUID,
-    "date": dt.date.fromisoformat,
-    "IPv4Address": ipaddress.IPv4Address,
-    "IPv6Address": ipaddress.IPv6Address,
-    "IPv4Network": ipaddress.IPv4Network,
-    "IPv6Network": ipaddress.IPv6Network,
-    "IPv4Interface": ipaddress.IPv4Interface,
-    "IPv6Interface": ipaddress.IPv6Interface,
-    "PosixPath": pathlib.Path,
-    "WindowsPath": pathlib.Path,
-    "PurePosixPath": pathlib.PurePosixPath,
-    "PureWindowsPath": pathlib.PureWindowsPath,
-    "complex": complex,
-    "int": lambda text: int(text, 16),
-    "float": float,
-    "surrogates": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
-    "bytes": base64.b64decode,
-    "bytearray": lambda text: bytearray(base64.b64decode(text)),
-    "memoryview": lambda text: memoryview(base64.b64decode(text)),
-}
-"""Tags whose content is a string, with the function that reads it."""
-
-
-def _text(obj: Any) -> Value:
-    return _tag(type(obj).__name__, str(obj))
-
-
-def _complex(number: complex) -> Value:
-    return _tag("complex", repr(number))
-
-
-_SCALARS: Final[dict[type, Callable[[Any], Value]]] = {
-    str: _str,
-    int: _int,
-    float: _float,
-    bytes: lambda data: _tag("bytes", _base64(data)),
-    bytearray: lambda data: _tag("bytearray", _base64(data)),
-    memoryview: _memoryview,
-    complex: _complex,
-    dt.datetime: _datetime,
-    dt.time: _time,
-    dt.date: lambda day: _tag("date", day.isoformat()),
-    dt.timedelta: lambda span: _tag("timedelta", _timedelta_parts(span)),
-    range: lambda span: _tag("range", [_int(span.start), _int(span.stop), _int(span.step)]),
-    Decimal: _text,
-    uuid.UUID: _text,
-    ipaddress.IPv4Address: _text,
-    ipaddress.IPv6Address: _text,
-    ipaddress.IPv4Network: _text,
-    ipaddress.IPv6Network: _text,
-    ipaddress.IPv4Interface: _text,
-    ipaddress.IPv6Interface: _text,
-    pathlib.PosixPath: _text,
-    pathlib.WindowsPath: _text,
-    pathlib.PurePosixPath: _text,
-    pathlib.PureWindowsPath: _text,
-}
 
 _FACTORIES: Final[dict[str, Callable[[], Any]]] = {
     "list": list,
@@ -195,15 +50,17 @@ class _Encoder:
         self.nodes = 0
 
     def value(self, obj: Any) -> Value:
-        kind = type(obj)
+        kind: Any = type(obj)
         if obj is None or kind is bool:
             return obj
-        scalar = _SCALARS.get(kind)
+        scalar = SCALARS.get(kind)
         if scalar is not None:
             return scalar(obj) if not self.opaque else self._guarded(scalar, obj)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _OutOfBounds("a value can't be recorded", why=f"it is nested deeper than {MAX_DEPTH} levels, or in itself")
+            raise _OutOfBounds(
+                "a value can't be recorded", why=f"it is nested deeper than {MAX_DEPTH} levels, or in itself"
+            )
         container = _CONTAINERS.get(kind)
         encoded = container(self, obj) if container is not None else self._typed(obj)
         self.depth -= 1
@@ -223,9 +80,11 @@ class _Encoder:
             return _opaque(obj)
 
     def _typed(self, obj: Any) -> Value:
-        cls = type(obj)
+        cls: Any = type(obj)
         shape = typed.shape_of(cls)
-        if shape is None or (self.classes is not None and typed.find_class(typed.class_name(cls), self.classes) is None):
+        if shape is None or (
+            self.classes is not None and typed.find_class(typed.class_name(cls), self.classes) is None
+        ):
             if self.opaque:
                 return _opaque(obj)
             raise ValueNotEncodable(
@@ -261,13 +120,13 @@ class _OutOfBounds(ValueNotEncodable):
 
 
 def _opaque(obj: Any) -> Value:
-    return _tag("opaque", typed.class_name(type(obj)))
+    return tagged("opaque", typed.class_name(type(obj)))
 
 
 def _dict(encoder: _Encoder, mapping: dict[Any, Any]) -> Value:
-    if all(type(key) is str and key != "~" and (key.isascii() or _is_utf8(key)) for key in mapping):
+    if all(type(key) is str and key != "~" and (key.isascii() or is_utf8(key)) for key in mapping):
         return dict(zip(mapping, encoder.each(mapping.values()), strict=True))
-    return _tag("dict", _pairs(encoder, mapping))
+    return tagged("dict", _pairs(encoder, mapping))
 
 
 def _pairs(encoder: _Encoder, mapping: dict[Any, Any]) -> list[Value]:
@@ -276,7 +135,7 @@ def _pairs(encoder: _Encoder, mapping: dict[Any, Any]) -> list[Value]:
 
 
 def _set(encoder: _Encoder, members: set[Any] | frozenset[Any]) -> Value:
-    return _tag(type(members).__name__, sorted(encoder.each(members), key=_sort_key))
+    return tagged(type(members).__name__, sorted(encoder.each(members), key=_sort_key))
 
 
 def _sort_key(value: Value) -> bytes:
@@ -300,11 +159,11 @@ def _deque(encoder: _Encoder, items: deque[Any]) -> Value:
 _CONTAINERS: Final[dict[type, Callable[[_Encoder, Any], Value]]] = {
     list: _Encoder.each,
     dict: _dict,
-    tuple: lambda encoder, items: _tag("tuple", encoder.each(items)),
+    tuple: lambda encoder, items: tagged("tuple", encoder.each(items)),
     set: _set,
     frozenset: _set,
-    OrderedDict: lambda encoder, mapping: _tag("OrderedDict", _pairs(encoder, mapping)),
-    Counter: lambda encoder, mapping: _tag("Counter", _pairs(encoder, mapping)),
+    OrderedDict: lambda encoder, mapping: tagged("OrderedDict", _pairs(encoder, mapping)),
+    Counter: lambda encoder, mapping: tagged("Counter", _pairs(encoder, mapping)),
     defaultdict: _defaultdict,
     deque: _deque,
 }
@@ -370,7 +229,9 @@ class _Decoder:
             return value
         self.depth += 1
         if self.depth > _MAX_JSON_DEPTH:
-            raise DamagedBundle("a recorded value can't be read", why=f"it is nested deeper than {_MAX_JSON_DEPTH} levels")
+            raise DamagedBundle(
+                "a recorded value can't be read", why=f"it is nested deeper than {_MAX_JSON_DEPTH} levels"
+            )
         if kind is list:
             decoded: Any = [self.value(item) for item in value]
         elif (tag := value.get("~")) is None:
@@ -382,8 +243,10 @@ class _Decoder:
 
     def _tagged(self, tag: str, value: dict[str, Value]) -> Any:
         content = value["v"]
-        if (read := _BY_TEXT.get(tag)) is not None:
+        if (read := BY_TEXT.get(tag)) is not None:
             return read(content)
+        if (read_content := BY_CONTENT.get(tag)) is not None:
+            return read_content(value)
         if (assemble := _ASSEMBLED.get(tag)) is not None:
             return assemble(self, value)
         if tag == "opaque":
@@ -402,9 +265,8 @@ class _Decoder:
         )
 
     def _typed(self, shape: str, value: dict[str, Value]) -> Any:
-        content = self.value(value["v"])
         if self.lenient:
-            return content
+            return self.value(value["v"])
         cls = typed.find_class(value["c"], self.classes)
         if cls is None:
             raise _ClassNotReached(
@@ -412,6 +274,7 @@ class _Decoder:
                 why="the return annotation of the live code doesn't lead to that class",
                 next_step="annotate what the call returns, e.g. `-> Order` or `-> list[Order]`",
             )
+        content = self.value(value["v"])
         extras, private = self.value(value.get("x", {})), self.value(value.get("p", {}))
         try:
             return typed.rebuild(cls, shape, Parts(content, extras, tuple(value.get("s", ())), private))
@@ -438,36 +301,6 @@ _SHAPES: Final = frozenset(
 )
 
 
-def _read_zone(zone: Value) -> dt.tzinfo | None:
-    if zone is None:
-        return None
-    if zone == "+":
-        return dt.UTC
-    if type(zone) is list:
-        name, *parts = zone
-        if name == "pydantic" and len(parts) == 1:
-            return TzInfo(parts[0])
-        offset = dt.timedelta(*parts)
-        default = dt.timezone(offset)
-        return default if default.tzname(None) == name else dt.timezone(offset, name)
-    try:
-        return zoneinfo.ZoneInfo(zone)
-    except zoneinfo.ZoneInfoNotFoundError as error:
-        raise OpaqueValue(
-            f"a recorded time in {zone!r} can't be given back",
-            why="this machine doesn't know that time zone",
-            next_step="install it: `pip install tzdata`",
-        ) from error
-
-
-def _read_datetime(_: _Decoder, value: dict[str, Value]) -> dt.datetime:
-    return dt.datetime.fromisoformat(value["v"]).replace(tzinfo=_read_zone(value["z"]), fold=value["fold"])
-
-
-def _read_time(_: _Decoder, value: dict[str, Value]) -> dt.time:
-    return dt.time.fromisoformat(value["v"]).replace(tzinfo=_read_zone(value["z"]), fold=value["fold"])
-
-
 def _read_pairs(decoder: _Decoder, value: dict[str, Value]) -> dict[Any, Any]:
     return {decoder.value(key): decoder.value(item) for key, item in value["v"]}
 
@@ -478,9 +311,6 @@ def _read_defaultdict(decoder: _Decoder, value: dict[str, Value]) -> defaultdict
 
 
 _ASSEMBLED: Final[dict[str, Callable[[_Decoder, dict[str, Value]], Any]]] = {
-    "datetime": _read_datetime,
-    "time": _read_time,
-    "timedelta": lambda _, value: dt.timedelta(*value["v"]),
     "range": lambda decoder, value: range(*map(decoder.value, value["v"])),
     "tuple": lambda decoder, value: tuple(map(decoder.value, value["v"])),
     "set": lambda decoder, value: set(map(decoder.value, value["v"])),

@@ -15,7 +15,17 @@ from typing import Any, ForwardRef, TypeVar, get_args, get_origin, get_type_hint
 
 from pydantic import BaseModel
 
-__all__ = ["SCALAR_BASES", "Parts", "Shape", "class_name", "find_class", "reachable", "rebuild", "shape_of", "take_apart"]
+__all__ = [
+    "SCALAR_BASES",
+    "Parts",
+    "Shape",
+    "class_name",
+    "find_class",
+    "reachable",
+    "rebuild",
+    "shape_of",
+    "take_apart",
+]
 
 SCALAR_BASES: tuple[type, ...] = (str, int, float, bytes, tuple, frozenset, list, dict, set)
 
@@ -152,7 +162,7 @@ def _rebuild_dataclass(cls: type, parts: Parts) -> Any:
     declared = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := [name for name in parts.content if name not in declared]:
         raise ValueError(f"{cls.__qualname__} has no field {unknown[0]!r} any more")
-    obj = object.__new__(cls)
+    obj: Any = object.__new__(cls)
     for name, field in declared.items():
         object.__setattr__(obj, name, parts.content[name] if name in parts.content else _default(cls, field))
     for name, value in parts.extras.items():
@@ -172,11 +182,10 @@ def _rebuild_subclass(cls: type, parts: Parts) -> Any:
     base = next((base for base in SCALAR_BASES if issubclass(cls, base)), None)
     if base is None or not isinstance(parts.content, base):
         raise TypeError(f"{cls.__qualname__} is no {type(parts.content).__name__}")
+    constructor: Any = base
+    obj = constructor.__new__(cls, parts.content)
     if base in {list, dict, set}:
-        obj = base.__new__(cls)
-        base.__init__(obj, parts.content)  # type: ignore[misc]  # the base's own, so that no code of the app runs
-    else:
-        obj = base.__new__(cls, parts.content)
+        constructor.__init__(obj, parts.content)  # the base's own, so that no code of the app runs
     for name, value in parts.extras.items():
         object.__setattr__(obj, name, value)
     return obj
@@ -215,12 +224,12 @@ def _reachable(annotation: Any) -> tuple[type, ...]:
 
 
 def _walk(annotation: Any) -> Iterator[type]:
-    waiting, seen = [annotation], set[int]()
+    waiting, seen = [annotation], dict[int, Any]()  # holds what it has seen, for a freed object's id comes again
     while waiting:
         found = waiting.pop()
         if id(found) in seen or isinstance(found, (str, ForwardRef)):
             continue
-        seen.add(id(found))
+        seen[id(found)] = found
         origin = get_origin(found)
         waiting += [*get_args(found), *_named_by(found)]
         cls = origin if isinstance(origin, type) else found
@@ -240,5 +249,5 @@ def _field_types(cls: type) -> list[Any]:
         return [field.annotation for field in cls.model_fields.values()]
     try:
         return list(get_type_hints(cls).values())
-    except Exception:  # noqa: BLE001 - an annotation of the app may run any code; then its fields reach nothing
+    except Exception:  # an annotation of the app may run any code; then its fields reach nothing
         return []

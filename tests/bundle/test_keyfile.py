@@ -55,7 +55,16 @@ def test_unwritable_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="was not written") as caught:
         write_project_key(tmp_path / "file" / "shop.key", FIRST)
 
-    assert caught.value.why
+    assert "directory" in caught.value.why
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory that refuses files")
+def test_directory_that_refuses_files_is_named() -> None:
+    """What the operating system says is passed on."""
+    with pytest.raises(KeyFileError, match="was not written") as caught:
+        write_project_key(Path("/proc/self/shop.key"), FIRST)
+
+    assert "never overwritten" not in caught.value.why
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o777])

@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_fluxrun.bundle import is_run_id, new_run_id, run_id_time_ns
+from pytest_fluxrun.bundle import is_run_id, new_run_id, run_id_time_ns, runid
 from pytest_fluxrun.bundle.base32 import ALPHABET
+
+
+@pytest.fixture(autouse=True)
+def _fresh_sequence() -> Iterator[None]:
+    """Let each test begin like a new process, since ids never go back within one."""
+    runid._SEQUENCE.reset()
+    yield
+    runid._SEQUENCE.reset()
 
 
 def _as_uuid(run_id: str) -> uuid.UUID:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_fluxrun.bundle import Algorithm, Producer, ProjectKey, Recipient, Token, Trust, read_trust, write_trust
 from pytest_fluxrun.errors import KeyFileError
 
-KEY, XWING = ProjectKey.generate(Algorithm.X25519), ProjectKey.generate(Algorithm.XWING)
+KEY, XWING = ProjectKey.generate(Algorithm.X25519), ProjectKey.generate()
 TOKEN = Token.generate()
 FULL = Trust("shop", (Recipient(KEY.public, "team"), Recipient(XWING.public)), (Producer.of(TOKEN, note="eu"),))
 NOTES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60)

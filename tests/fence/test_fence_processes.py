@@ -63,8 +63,8 @@ def test_signal_to_a_process_is_blocked():
 
 
 FILE_CHANGES = {
-    "open": lambda: open("new", "w"),
-    "append": lambda: open("old", "a"),
+    "open": lambda: open("new", "w"),  # noqa: SIM115 - it never opens
+    "append": lambda: open("old", "a"),  # noqa: SIM115 - it never opens
     "os.open": lambda: os.open("new", os.O_WRONLY | os.O_CREAT),
     "pathlib": lambda: pathlib.Path("new").write_text("x"),
     "os.remove": lambda: os.remove("old"),
@@ -85,7 +85,9 @@ FILE_CHANGES = {
 
 
 def _state(folder):
-    return sorted((path.name, path.stat().st_mode, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir())
+    return sorted(
+        (path.name, path.stat().st_mode, path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir()
+    )
 
 
 @pytest.mark.parametrize("name", FILE_CHANGES)

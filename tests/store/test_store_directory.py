@@ -97,10 +97,13 @@ def test_killed_writers_leave_only_whole_bundles(tmp_path: Path) -> None:
 def wait_for_a_write(directory: Path, writer: subprocess.Popen[bytes], *, complete: int) -> None:
     """Return as soon as the writer has finished `complete` bundles and is in the middle of another."""
     before = set(file_names(directory))
-    while writer.poll() is None:
+    until_s = time.monotonic() + 20
+    while writer.poll() is None and time.monotonic() < until_s:
         new = set(file_names(directory)) - before
         if sum(name.endswith(".fluxrun") for name in new) >= complete and any(name.startswith(".put-") for name in new):
             return
+    writer.kill()
+    pytest.fail(f"no write was under way; new are {sorted(new)[:5]}")
 
 
 def test_forked_children_share_a_store(tmp_path: Path) -> None:

@@ -182,6 +182,15 @@ def test_partial_download_longer_than_the_bundle_is_begun_anew(
     assert DirectoryStore(tmp_path).read(names[0]) == content(names[0])
 
 
+def test_partial_name_of_a_finished_download_is_removed(tmp_path: Path, full: MemoryStore, names: list[str]) -> None:
+    """A pull that was killed at its very end leaves both names; the next one tidies up without the store's help."""
+    (tmp_path / f"{names[0]}.fluxrun").write_bytes(content(names[0]))
+    (tmp_path / f"{names[0]}.fluxrun.part").hardlink_to(tmp_path / f"{names[0]}.fluxrun")
+    full.close()
+    assert pull([pin(names[0])], full, tmp_path, check=accept) == TransferReport(already_there=(names[0],))
+    assert file_names(tmp_path) == [f"{names[0]}.fluxrun"]
+
+
 def cut_every_answer(data: bytes, cut_bytes: int, offsets: list[int]) -> type[BaseHTTPRequestHandler]:
     """Return a handler that serves `data` as an S3 object, but closes the connection after `cut_bytes` of a body."""
 

@@ -1,0 +1,93 @@
+"""The clock: recorded and served value by value through the C extension, or through attribute wrappers where it is absent.
+
+The wrappers see calls that go through the module `time` (`time.time()`, `time.localtime()`). They don't see copies made
+before they were installed (`from time import time`, default arguments, partials) nor `datetime.now()` and `date.today()`,
+whose C types can't be patched: those read the real clock when recording, and time-machine serves them the run's virtual
+one when replaying (`replaying.traveller`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from pytest_fluxrun import ambient
+from pytest_fluxrun.boundary import Patch, Seams
+from pytest_fluxrun.context import LANE
+
+__all__ = ["boundary"]
+
+_PLAIN = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+
+
+class Clock(Seams):
+    """Wall and steady clocks. Ambient: read, never matched."""
+
+    name = "clock"
+    modules = ("time",)
+
+    def patches(self, module: Any) -> Iterable[Patch]:
+        """Interpose natively, or give the wrappers of the module `time`."""
+        if ambient.is_native():
+            ambient.install()
+            return ()
+        present = _read("time.localtime", module.localtime)
+        return (
+            *(Patch(module, name, lambda original, name=name: _wrapped(f"time.{name}", original, 0)) for name in _PLAIN),
+            *(
+                Patch(module, name, lambda original, name=name: _wrapped(f"time.{name}", original, 0))
+                for name in ("localtime", "gmtime")
+            ),
+            Patch(module, "ctime", lambda original: _text(original, module.asctime, present, 0)),
+            Patch(module, "asctime", lambda original: _text(original, original, present, 0)),
+            Patch(module, "strftime", lambda original: _text(original, original, present, 1)),
+        )
+
+
+def _wrapped(function: str, original: Callable[..., Any], given: int) -> Callable[..., Any]:
+    """A clock function that is a read where it has just `given` arguments or a None after them."""
+    read = _read(function, original)
+
+    @wraps(original)
+    def clock(*arguments: Any) -> Any:
+        if len(arguments) > given and arguments[given] is not None:
+            return original(*arguments)
+        return read(sys._getframe(1))
+
+    return clock
+
+
+def _read(function: str, original: Callable[..., Any]) -> Callable[[Any], Any]:
+    def read(frame: Any) -> Any:
+        lane = LANE.get()
+        reads = None if lane is None else lane.ambient
+        if reads is None:
+            return original()
+        if type(reads) is list:
+            value = original()
+            if len(reads) < ambient.MOST_READS_PER_LANE:
+                reads.append((function, frame.f_code, frame.f_lasti, value))
+            return value
+        value = reads(function)
+        return original() if value is NotImplemented else value
+
+    return read
+
+
+def _text(
+    original: Callable[..., str], from_struct: Callable[..., str], present: Callable[[Any], Any], given: int
+) -> Callable[..., str]:
+    """A text of the present time, made by the original from a `localtime` that is a read."""
+
+    @wraps(original)
+    def text(*arguments: Any) -> str:
+        if len(arguments) == given and LANE.get() is not None:
+            return from_struct(*arguments, present(sys._getframe(1)))
+        return original(*arguments)
+
+    return text
+
+
+boundary = Clock()

@@ -1,0 +1,120 @@
+"""Statements as requests, and binds that can't change any more; which statements concern the connection alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any, Final
+
+from pytest_fluxrun.kinds.sql import first_keyword, folded
+
+__all__ = ["Rows", "database_name", "describing", "form", "frozen", "is_local"]
+
+_NATIVE: Final = frozenset({int, float, str, bytes, type(None), bool})
+_TRANSACTION: Final = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+_LOCAL_PRAGMAS: Final = frozenset(
+    """
+    analysis_limit automatic_index busy_timeout cache_size cache_spill case_sensitive_like cell_size_check
+    defer_foreign_keys foreign_keys ignore_check_constraints journal_mode journal_size_limit locking_mode mmap_size
+    optimize query_only recursive_triggers reverse_unordered_selects secure_delete synchronous temp_store threads
+    trusted_schema wal_autocheckpoint
+    """.split()  # noqa: SIM905 - a list of words reads better
+)
+
+
+class Rows:
+    """The rows of an executemany as they pass to the library; read here only where nothing was called live."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+        self._passed: list[Any] = []
+        self._read = False
+
+    def __iter__(self) -> Iterator[Any]:
+        self._read = True
+        for row in self._rows:
+            self._passed.append(frozen(row))
+            yield row
+
+    def passed(self) -> list[Any]:
+        """All rows, frozen."""
+        if not self._read:
+            self._read = True
+            self._passed = [frozen(row) for row in self._rows]
+        return self._passed
+
+
+def form(database: str, sql: str, binds: Any) -> dict[str, Any]:
+    """A statement in the form of the kind sql; no binds at all are None."""
+    if isinstance(binds, Rows):
+        return {"database": database, "sql": sql, "binds": binds.passed() or None, "many": True}
+    if not isinstance(binds, dict):
+        binds = list(binds or ())
+    return {"database": database, "sql": sql, "binds": binds or None, "many": False}
+
+
+def frozen(parameters: Any) -> Any:
+    """Binds that can't change any more, as the library will bind them."""
+    kind = type(parameters)
+    if kind is tuple and _NATIVE.issuperset(map(type, parameters)):
+        return parameters
+    if isinstance(parameters, dict):
+        return {name: _bound(value) for name, value in parameters.items()}
+    try:
+        return tuple(_bound(value) for value in parameters)
+    except TypeError:
+        return (f"<{kind.__qualname__}>",)
+
+
+def _bound(value: Any) -> Any:
+    kind = type(value)
+    if kind in _NATIVE or kind in (datetime, date):  # their default adapters warn, and `values` holds them
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    try:
+        adapted = sqlite3.adapt(value, sqlite3.PrepareProtocol)
+    except sqlite3.Error:
+        adapted = value
+    for native in (int, float, str, bytes):
+        if isinstance(adapted, native):
+            return native(adapted)  # type: ignore[arg-type]  # each is of its own type
+    return adapted
+
+
+@functools.lru_cache(maxsize=1024)
+def describing(columns: tuple[str, ...] | None) -> str:
+    """A statement without rows that gives a cursor the recorded column names; it reads no table, hence no file."""
+    if columns is None:
+        return "SELECT NULL WHERE 0"
+    names = ", ".join(f'NULL AS "{name.replace(chr(34), chr(34) * 2)}"' for name in columns)
+    return f"SELECT {names} WHERE 0"
+
+
+@functools.lru_cache(maxsize=1024)
+def is_local(sql: str) -> bool:
+    """Whether a statement only steers this connection: transaction control, and PRAGMAs that set something."""
+    statement = folded(sql)
+    keyword = first_keyword(statement)
+    if ";" in statement:
+        return False
+    if keyword == "PRAGMA":
+        name, _, value = statement[len("PRAGMA") :].replace("(", "=").partition("=")
+        return bool(value) and name.strip().rpartition(".")[2].lower() in _LOCAL_PRAGMAS
+    return keyword in _TRANSACTION
+
+
+def database_name(database: Any) -> str:
+    """The file's own name: a path says where the code runs, not what it asks for."""
+    try:
+        path = os.fsdecode(database)
+    except TypeError:
+        return repr(type(database))
+    return (
+        os.path.basename(path.removeprefix("file:").partition("?")[0])
+        if path.startswith("file:")
+        else os.path.basename(path)
+    )

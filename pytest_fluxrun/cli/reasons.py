@@ -1,0 +1,108 @@
+"""What each reason code of readiness means and what to do about it: one table, one paragraph per code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["explain"]
+
+_REASONS: Final = {
+    "opaque": (
+        "{about} gave or took a value that a bundle can't hold (an open file, a lock, an object of a class that "
+        "no annotation names). It was recorded as a marker, and a replay would have to invent it. Give the "
+        "function or the host object a type annotation that leads to the class (a pydantic model or a dataclass), "
+        "or move the boundary outwards with fluxrun.host, to where plain values cross it; then record the run "
+        "again."
+    ),
+    "undumpable": (
+        "Recording a call of {about} failed when its request or answer was turned into data. The rest of the run "
+        "is whole. `fluxrun show RUN` names the error at that call; report it to whoever maintains the boundary, "
+        "then record again."
+    ),
+    "over-bound": (
+        "The run was larger than the settings max_run_bytes or max_run_interactions allow, so what made it large "
+        "was left out. Raise the setting where the app runs, or capture a smaller unit with @fluxrun.capture, and "
+        "record again."
+    ),
+    "displaced": (
+        "Something replaced a seam after FluxRun installed it, so a call through it would have gone live unseen. "
+        "Find the library or fixture that the message names and undo its patch first, or replay without it."
+    ),
+    "unproven": (
+        "The run has not replayed to its own outcome on the release that recorded it: something that nobody "
+        "recorded decides it, often a cache in the process. Wrap that object with fluxrun.host, record again, and "
+        "run `fluxrun expect RUN`, which proves the run."
+    ),
+    "start-up-leaked": (
+        "Importing the app or running its lifespan tried to reach the outside in a way that no boundary covers. "
+        "Move it behind a covered library or fluxrun.host, or out of the start-up."
+    ),
+    "start-up-unrecorded": (
+        "The app's start-up now asks for something that the process which recorded the run did not ask for before "
+        "its first run. Make the start-up need nothing new from outside, or record again on this release."
+    ),
+    "start-up-failed": (
+        "The app can't be imported or its lifespan fails without the outside world. The message says where; the "
+        "app has to start offline, answered only by what the recording process saw at its own start."
+    ),
+    "start-up-deadline": (
+        "Importing the app or starting its lifespan took longer than the setting timeout_s. Nothing is answered "
+        "by the outside during a replay, so look for a wait that only a live service could end."
+    ),
+    "entry-not-found": (
+        "The run names an entry that the project's modules don't register. Add the module that calls "
+        "fluxrun.instrument or uses @fluxrun.capture to [tool.fluxrun] modules, or give the entry its recorded "
+        "name back."
+    ),
+    "missing": (
+        "There is a guard for this run and no bundle beside it. `fluxrun pull` fetches what the guards pin; if "
+        "the store doesn't have it either, push it from where it was recorded."
+    ),
+    "locked": (
+        "None of the project keys at hand opens the bundle. Set FLUXRUN_PROJECT_KEY, or put the key into the key "
+        "file that `fluxrun keys list` names; ask the team for the key whose id the message shows."
+    ),
+    "untrusted": (
+        "The bundle is signed by a producer that the trust file doesn't list or marks as revoked. A replay runs "
+        "your code on its values, so it is refused. If the producer is yours, add it to the trust file in a "
+        "reviewed commit."
+    ),
+    "bad-signature": (
+        "The bundle's bytes are not those that its producer signed. Fetch it again with `fluxrun pull` after "
+        "moving the file away; if the store's copy fails too, someone changed it."
+    ),
+    "damaged": (
+        "A length, digest or field of the bundle is wrong. Move the file away and fetch it again with `fluxrun "
+        "pull`; nothing in it was used."
+    ),
+    "truncated": (
+        "The file ends before the bundle does: an interrupted copy. Move it away and fetch it again with `fluxrun "
+        "pull`."
+    ),
+    "not-a-bundle": "The file doesn't begin as a bundle does: something else was saved under this name.",
+    "over-limit": (
+        "The bundle says that it is larger than the format allows. No recorder writes such a file: don't trust it."
+    ),
+    "unsupported-version": "A newer FluxRun recorded this run. Upgrade here with `pip install --upgrade pytest-fluxrun`.",
+}
+
+
+def explain(code: str) -> str:
+    """The paragraph for a reason code such as `opaque:host:db`; a code of a newer FluxRun is said to be one."""
+    name, _, about = code.partition(":")
+    text = _REASONS.get(name)
+    if text is None:
+        return f"This FluxRun doesn't know the reason {code!r}: a newer one recorded the run. Upgrade pytest-fluxrun."
+    return text.format(about=_subject(about))
+
+
+def _subject(about: str) -> str:
+    match about:
+        case "":
+            return "A call"
+        case "input":
+            return "The entry's input"
+        case "outcome":
+            return "The entry's outcome"
+        case boundary:
+            return f"The boundary {boundary}"

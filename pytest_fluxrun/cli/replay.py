@@ -1,0 +1,102 @@
+"""`fluxrun replay`: one run replayed in this process and judged by its guard. Other commands replay through it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+
+from pytest_fluxrun.cli.console import styled
+from pytest_fluxrun.cli.project import Project, directories_option, run_argument
+from pytest_fluxrun.errors import DeadlineExceeded, FluxRunError, RunNotReady, SettingsError
+from pytest_fluxrun.execution.stage import Replayed, Stage
+from pytest_fluxrun.fence import baseline
+from pytest_fluxrun.judgement.corpus import Placed
+from pytest_fluxrun.judgement.verdict import Verdict, judge
+from pytest_fluxrun.report.failure import failure_text
+from pytest_fluxrun.run import Run
+
+__all__ = ["command", "pytest_line", "replay_once"]
+
+
+@click.command("replay")
+@run_argument
+@directories_option
+def command(*, run: str, directories: tuple[Path, ...]) -> None:
+    """Replay RUN once, offline, and judge it as pytest would. Exits with 0 where pytest would be green."""
+    project = Project.current(directories)
+    placed = project.find(run)
+    opened, guard = project.open(placed)
+    replayed = replay_once(project, opened)
+    judgement = judge(replayed.evidence, guard)
+    pending = guard is not None and guard.pending
+    if not judgement.passed:
+        click.echo(failure_text(opened, guard, replayed, judgement, rerun=pytest_line(project, placed)))
+        if pending and judgement.verdict is Verdict.REPRODUCED:
+            click.echo("  pending: the guard says that the fix isn't there yet, so pytest reports an expected failure")
+            return
+        raise SystemExit(1)
+    click.echo(f"{styled(judgement.verdict, 'green', bold=True)}: run {opened.id} of {opened.entry}")
+    for drift in replayed.evidence.drifts:
+        click.echo(f"  note:    {drift.kind}: {drift.text}")
+    if pending:
+        click.echo(f"  next:    remove `pending = true` from {placed.guard}: it is fixed, and pytest fails until then")
+        raise SystemExit(1)
+
+
+def replay_once(project: Project, run: Run) -> Replayed:
+    """Replay a run on the project's app, booted for it alone. What the app prints goes to standard error.
+
+    Raises:
+        RunNotReady: something known stands in the way, or the app can't be imported or started offline.
+        EntryNotFound: the project's modules don't register the run's entry.
+        SettingsError: no modules are set.
+    """
+    if not project.settings.modules:
+        raise SettingsError(
+            "no run can be replayed",
+            why="[tool.fluxrun] modules is empty, so nothing registers the entries that runs name",
+            next_step='name what calls fluxrun.instrument or uses @fluxrun.capture, e.g. modules = ["shop.main"]',
+        )
+    settings = project.settings
+    stage = Stage(settings.modules, root=project.root, timeout_s=settings.timeout_s, keep=baseline())
+    with redirect_stdout(sys.stderr):
+        try:
+            replayed = stage.replay(run)
+        except FluxRunError:
+            raise
+        except DeadlineExceeded as error:
+            raise RunNotReady(
+                "the app's start-up gave no result in time",
+                reasons=("start-up-deadline",),
+                why=str(error),
+                next_step="make import and lifespan wait for nothing outside, or raise the setting timeout_s",
+            ) from error
+        except (Exception, SystemExit) as error:  # the app's modules are imported here, and may raise anything
+            raise RunNotReady(
+                f"the app can't be imported: {type(error).__name__} {_place(error, project.root)}",
+                reasons=("start-up-failed",),
+                why=str(error),
+                next_step=f"make `python -c 'import {settings.modules[0]}'` work in {project.root}",
+            ) from error
+        stage.close()
+    return replayed
+
+
+def pytest_line(project: Project, placed: Placed) -> str:
+    """The command that replays one run under pytest."""
+    directory = project.shown(placed.bundle.parent)
+    return f"pytest --fluxrun-dir={directory} {directory}/{placed.bundle.name}::replay"
+
+
+def _place(error: BaseException, root: Path) -> str:
+    """Where in the project's own files an error came from, in brackets, or ""."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if file.is_relative_to(root):
+            place = f"({file.relative_to(root)}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return place

@@ -1,0 +1,193 @@
+"""Where a read was made: code to a text that survives moved lines, and which code is a library's or infrastructure.
+
+The one list of infrastructure lies here. No I/O but source lines through linecache; call it off the request's thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import sysconfig
+from types import CodeType
+
+__all__ = ["is_infrastructure", "is_library", "is_relay", "lines_of", "module_of", "place_of", "split_place"]
+
+# What these read, they read to run the program, not to answer it: threads, loops, pools, servers, FluxRun itself.
+_INFRASTRUCTURE = (
+    "_pytest",
+    "aiosqlite",
+    "anyio",
+    "asyncio",
+    "concurrent",
+    "gevent",
+    "greenlet",
+    "gunicorn",
+    "h11",
+    "h2",
+    "httpcore",
+    "httpcore2",
+    "httptools",
+    "hypercorn",
+    "importlib",
+    "logging",
+    "multiprocessing",
+    "pluggy",
+    "psycopg_pool",
+    "pytest",
+    "pytest_fluxrun",
+    "queue",
+    "sched",
+    "selectors",
+    "sniffio",
+    "socketserver",
+    "sqlalchemy.pool",
+    "subprocess",
+    "threading",
+    "urllib3.connectionpool",
+    "uvicorn",
+    "uvloop",
+)
+# These, and all of the standard library, use the steady clocks only to measure and to wait.
+_STEADY_INFRASTRUCTURE = (
+    "aiohttp",
+    "amqp",
+    "asyncpg",
+    "botocore",
+    "celery",
+    "httpx",
+    "httpx2",
+    "kombu",
+    "psycopg",
+    "pymongo",
+    "redis",
+    "requests",
+    "sqlalchemy",
+    "starlette",
+    "urllib3",
+)
+_STEADY = frozenset({"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"})
+# Code between a reader and the clock that only passes the question on.
+_RELAYS = ("freezegun", "time_machine")
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STDLIB = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
+_OWN_RELAYS = frozenset(f"{_PACKAGE}boundaries{os.sep}{name}.py" for name in ("clock", "entropy"))
+_MOST_PLACES = 50_000
+
+_places: dict[tuple[int, int], tuple[CodeType, str]] = {}
+
+
+@functools.lru_cache(maxsize=8192)
+def module_of(filename: str) -> str:
+    """The dotted module of a library's source file; "" for the application's own code and for generated code.
+
+    Args:
+        filename: a code object's `co_filename`.
+    """
+    if filename.startswith("<frozen "):
+        return filename[8:-1]
+    for folder in ("site-packages", "dist-packages"):
+        _, found, rest = filename.rpartition(f"{os.sep}{folder}{os.sep}")
+        if found:
+            return _dotted(rest)
+    if filename.startswith(_PACKAGE):
+        return "pytest_fluxrun." + _dotted(filename[len(_PACKAGE) :])
+    for folder in _STDLIB:
+        if filename.startswith(folder):
+            return _dotted(filename[len(folder) :])
+    return ""
+
+
+def _dotted(path: str) -> str:
+    return path.removesuffix(".py").removesuffix(f"{os.sep}__init__").replace(os.sep, ".")
+
+
+def _is_any(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def _in_stdlib(filename: str) -> bool:
+    return filename.startswith("<frozen ") or (
+        f"{os.sep}site-packages{os.sep}" not in filename
+        and f"{os.sep}dist-packages{os.sep}" not in filename
+        and filename.startswith(_STDLIB)
+    )
+
+
+@functools.lru_cache(maxsize=8192)
+def is_library(filename: str) -> bool:
+    """Whether entropy drawn by this code is attributed to its caller: any library's but infrastructure's."""
+    module = module_of(filename)
+    return filename in _OWN_RELAYS or (bool(module) and not _is_any(module, _INFRASTRUCTURE))
+
+
+@functools.lru_cache(maxsize=8192)
+def is_infrastructure(function: str, filename: str) -> bool:
+    """Whether a function's reads by this code are left out of recordings and served from the virtual clock.
+
+    Args:
+        function: as recorded, e.g. `time.monotonic`.
+        filename: the reading code's `co_filename`.
+    """
+    module = module_of(filename)
+    if not module:
+        return False
+    if _is_any(module, _INFRASTRUCTURE):
+        return True
+    return function in _STEADY and (_in_stdlib(filename) or _is_any(module, _STEADY_INFRASTRUCTURE))
+
+
+@functools.lru_cache(maxsize=8192)
+def is_relay(filename: str) -> bool:
+    """Whether code only stands between a reader and the clock: FluxRun's pure wrappers, time-machine, freezegun."""
+    return filename in _OWN_RELAYS or _is_any(module_of(filename), _RELAYS)
+
+
+def place_of(code: CodeType, lasti: int) -> str:
+    """Where an instruction is: `qualname|source fragment|source line`, whitespace folded; no line numbers.
+
+    Args:
+        code: the reading frame's code.
+        lasti: its instruction offset in bytes.
+    """
+    key = (id(code), lasti)
+    known = _places.get(key)
+    if known is not None and known[0] is code:
+        return known[1]
+    if len(_places) >= _MOST_PLACES:
+        _places.clear()
+    place = _describe(code, lasti)
+    _places[key] = (code, place)
+    return place
+
+
+def split_place(place: str) -> tuple[str, str, str]:
+    """A place's qualname, source fragment and source line; the latter two are "" where there was no source."""
+    name, _, rest = place.partition("|")
+    fragment, _, line = rest.partition("|")
+    return name, fragment, line
+
+
+@functools.lru_cache(maxsize=2048)
+def lines_of(code: CodeType) -> frozenset[str]:
+    """The source lines that a code object consists of, folded as in places."""
+    numbers = {line for _, _, line in code.co_lines() if line is not None}
+    return frozenset(_fold(linecache.getline(code.co_filename, number)) for number in numbers)
+
+
+def _describe(code: CodeType, lasti: int) -> str:
+    positions = list(code.co_positions())
+    first, last, start, end = positions[lasti // 2] if lasti // 2 < len(positions) else (None, None, None, None)
+    line = "" if first is None else linecache.getline(code.co_filename, first)
+    if not line or start is None or end is None:
+        fragment = ""
+    elif first == last:
+        fragment = line.encode()[start:end].decode(errors="replace")
+    else:
+        fragment = line.encode()[start:].decode(errors="replace")
+    return f"{code.co_qualname}|{_fold(fragment)}|{_fold(line)}"
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.split()).replace("|", "¦")

@@ -1,0 +1,83 @@
+"""Confirming a non-pass before it is reported: the same run once more in a process that has replayed nothing.
+
+The zygote is forked when the app is imported and nothing has run; where that would lose threads, a fresh pytest answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_fluxrun.execution.confirmation import Confirmation, confirm_forked, confirm_fresh, is_confirming
+from pytest_fluxrun.execution.zygote import Zygote, lost_threads
+from pytest_fluxrun.judgement.corpus import Placed, open_placed
+from pytest_fluxrun.judgement.verdict import Judgement, judge
+
+if TYPE_CHECKING:
+    from pytest_fluxrun.plugin.session import RunSession
+
+__all__ = ["Confirmer"]
+
+_SLACK_S = 20
+
+
+class Confirmer:
+    """One session's confirmations.
+
+    Args:
+        session: whose runs are confirmed.
+    """
+
+    def __init__(self, session: RunSession) -> None:
+        self._session = session
+        self._zygote: Zygote | None = None
+        self._inside = is_confirming()
+
+    def fork(self) -> None:
+        """Fork the zygote, here and now; where threads would be lost, confirmations take a fresh process instead."""
+        if self._inside or self._zygote is not None or lost_threads():
+            return
+        self._zygote = Zygote(self._work, keep=self._session.keep)
+
+    def confirm(self, placed: Placed, nodeid: str, judgement: Judgement) -> Confirmation | None:
+        """What a clean process says of a run that didn't pass here; None in a process that is itself a confirmation."""
+        if self._inside or self._session.config.getoption("fluxrun_no_confirm"):
+            return None
+        verdict = judgement.verdict.value
+        deadline_s = self._session.settings.timeout_s + _SLACK_S
+        if self._zygote is not None:
+            request = {"name": placed.name, "directory": str(placed.bundle.parent)}
+            return confirm_forked(self._zygote, request, verdict=verdict, deadline_s=deadline_s)
+        config = self._session.config
+        options = [f"--fluxrun-dir={directory}" for directory in self._session.directories]
+        return confirm_fresh(
+            nodeid,
+            config.rootpath,
+            verdict=verdict,
+            options=options,
+            has_plugin=config.pluginmanager.hasplugin,
+            timeout_s=deadline_s + _SLACK_S,
+        )
+
+    def close(self) -> None:
+        """End the zygote."""
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def _work(self, request: Mapping[str, Any]) -> dict[str, str]:
+        """In a child: replay one run on the app as it was imported."""
+        self._inside = True
+        directory = Path(request["directory"])
+        guard_path = directory / f"{request['name']}.guard.toml"
+        placed = Placed(
+            request["name"],
+            directory / f"{request['name']}.fluxrun",
+            guard_path if guard_path.exists() else None,
+        )
+        run, guard = open_placed(placed, self._session.keyring)
+        judgement = judge(self._session.stage.replay(run).evidence, guard)
+        return {"verdict": judgement.verdict.value, "detail": judgement.first_divergence}
+
+

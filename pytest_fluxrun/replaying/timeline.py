@@ -1,0 +1,274 @@
+"""Timeline: serves a recording's clock and entropy reads to the lanes of one replay, value by value.
+
+In step it is exact, bit for bit. A clock read that the recording lacks lies between its neighbours and moves the run's
+virtual clock; an entropy read that it lacks comes from a generator keyed by the run id. Both are noted as drift.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from pytest_fluxrun.context import Clock
+from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.instants import CLOCKS, Origin, instant_of, served, shown_at, utc_offset_of
+from pytest_fluxrun.places import is_infrastructure, is_library, is_relay, place_of, split_place
+from pytest_fluxrun.replaying.recorded_reads import ClockRead, Reader, RecordedLane, clock_reads, recorded_lanes
+from pytest_fluxrun.run import Recording
+
+__all__ = ["LaneReads", "Timeline"]
+
+_INTERPOLATED_NS = 1_000
+_MOST_FRAMES_WALKED = 24
+_Path = tuple[tuple[str, int], ...]
+_Position = tuple[int, ...]
+
+
+class Timeline:
+    """The clock and entropy of one replayed recording; safe to use from any thread of the run.
+
+    Args:
+        clock: the run's virtual clock: a served read moves it to its instant, what isn't recorded reads it.
+        run_id: keys the generator of added draws.
+        tokens: the run's redaction tokens: a verification of one is served as recorded.
+        observe: takes each drift, once per place.
+
+    Raises:
+        DamagedBundle: the recording's segments are inconsistent.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        clock: Clock,
+        run_id: str,
+        observe: Callable[[Drift], None],
+        tokens: tuple[str, ...] = (),
+    ) -> None:
+        self.clock = clock
+        self.run_id = run_id
+        self.tokens = tokens
+        self.origin = Origin(recording.wall_ns, recording.mono_ns, recording.perf_ns)
+        self.lock = threading.RLock()
+        self._observe = observe
+        self._observed: set[tuple[DriftKind, str, str]] = set()
+        self._recorded = recorded_lanes(recording)
+        self._interaction_lanes = [interaction.lane for interaction in recording.interactions]
+        self._by_path = {lane.path: index for index, lane in enumerate(recording.lanes)}
+        self._by_position = {lane.position: index for index, lane in enumerate(recording.lanes)}
+        self._claimed: dict[int, LaneReads] = {}
+        self._live: dict[_Path, LaneReads] = {}
+        offsets = (utc_offset_of(read.function, read.form) for read in clock_reads(self._recorded))
+        self.utc_offset_s = next((offset for offset in offsets if offset is not None), None)
+
+    def ambient_for(self, path: _Path, position: _Position) -> LaneReads:
+        """What serves a live lane: the recorded lane of that path, else of that position, else only added reads.
+
+        A recorded lane that a renamed one holds by its position goes to the lane of its path, should that come.
+        """
+        with self.lock:
+            reads = self._live[path] = LaneReads(self, path)
+            index = self._by_path.get(path)
+            if index is None:
+                index = self._by_position.get(position)
+                if index in self._claimed:
+                    index = None
+            if index is not None:
+                self._claim(reads, index)
+            return reads
+
+    def crossed(self, path: _Path, position: _Position, interaction: int) -> None:
+        """A recorded interaction was served in a live lane: its reads go on after it.
+
+        Args:
+            interaction: index in the recording. A live lane that follows no recorded one follows this interaction's from
+                now on; one that follows another isn't moved.
+        """
+        with self.lock:
+            reads = self._live.get(path) or self.ambient_for(path, position)
+            index = self._interaction_lanes[interaction]
+            if reads.index is None and index not in self._claimed:
+                self._claim(reads, index)
+            if reads.index == index:
+                reads.after = interaction
+
+    def observe(self, kind: DriftKind, reader: Reader) -> None:
+        """Note a drift, once per kind and place."""
+        key = (kind, reader.function, reader.where)
+        if key not in self._observed:
+            self._observed.add(key)
+            name, _, line = split_place(reader.where)
+            self._observe(Drift(kind, 0, f"{reader.function}() in {name}: {line}" if line else f"{reader.function}() in {name}"))
+
+    def _claim(self, reads: LaneReads, index: int) -> None:
+        before = self._claimed.get(index)
+        if before is not None and before is not reads:
+            before.index, before.recorded = None, RecordedLane()
+        self._claimed[index], reads.index = reads, index
+        reads.recorded = self._recorded.get(index) or RecordedLane()
+
+
+class LaneReads:
+    """What `Lane.ambient` is in a replay: answers the reads of one live lane.
+
+    Attributes:
+        index: the recorded lane that it follows, or None.
+        recorded: the reads of that lane.
+        after: the interaction whose segment is being read.
+    """
+
+    def __init__(self, timeline: Timeline, path: _Path) -> None:
+        self.index: int | None = None
+        self.recorded = RecordedLane()
+        self.after = -1
+        self._timeline = timeline
+        self._path = path
+        self._latest_segment = -1
+        self._floors: dict[int, int] = {}
+        self._added: dict[tuple[str, str], int] = {}
+
+    def __call__(self, function: str, *arguments: Any) -> Any:
+        """The value of a read, or NotImplemented: the real one.
+
+        Raises:
+            DeadlineExceeded: the run's clock was killed.
+        """
+        timeline = self._timeline
+        if timeline.clock.over:
+            return NotImplemented
+        if function in CLOCKS:
+            frame = _past_relays(sys._getframe(1))
+            if is_infrastructure(function, frame.f_code.co_filename):
+                return shown_at(function, timeline.clock.read(), timeline.origin, timeline.utc_offset_s, arguments)
+            with timeline.lock:
+                return self._clock_read(_reader(function, frame), arguments)
+        if function == "hmac.compare_digest":
+            return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)
+        frame = _past_libraries(sys._getframe(1))
+        if is_infrastructure(function, frame.f_code.co_filename):
+            return NotImplemented
+        with timeline.lock:
+            return self._draw(_reader(function, frame), arguments)
+
+    # -- clock ---------------------------------------------------------------------------------------------------------
+
+    def _clock_read(self, reader: Reader, arguments: tuple[Any, ...]) -> Any:
+        timeline = self._timeline
+        segment = self.recorded.segments.get(self.after)
+        in_order = segment is not None and segment.number >= self._latest_segment
+        read = segment.take(reader) if segment is not None and in_order else None
+        if segment is not None and read is not None:
+            offset_ns = instant_of(read.function, read.form, timeline.origin)
+            floor_ns = self._floors.get(timeline.origin.of(reader.function))
+            value = served(read.function, read.form, arguments)
+            if value is not NotImplemented and (floor_ns is None or offset_ns is None or offset_ns >= floor_ns):
+                self._latest_segment = segment.number
+                if offset_ns is not None:
+                    timeline.clock.advance_to(offset_ns)
+                return value
+        timeline.observe(DriftKind.CLOCK_INTERPOLATED, reader)
+        offset_ns = self._between(segment.next() if segment is not None and in_order else None)
+        self._floors[timeline.origin.of(reader.function)] = offset_ns
+        return shown_at(reader.function, offset_ns, timeline.origin, timeline.utc_offset_s, arguments)
+
+    def _between(self, upcoming: ClockRead | None) -> int:
+        """An instant after all that the lane has seen and before the next recorded read, if time hasn't passed that yet."""
+        clock = self._timeline.clock
+        limit_ns = None if upcoming is None else instant_of(upcoming.function, upcoming.form, self._timeline.origin)
+        floor_ns = max(clock.now_ns(), *self._floors.values(), 0)
+        step_ns = 0 if limit_ns is None else min(_INTERPOLATED_NS, (limit_ns - floor_ns) // 2)
+        if step_ns <= 0:
+            return max(floor_ns, clock.read())
+        clock.advance_to(floor_ns + step_ns)
+        return floor_ns + step_ns
+
+    # -- entropy -------------------------------------------------------------------------------------------------------
+
+    def _draw(self, reader: Reader, arguments: tuple[Any, ...]) -> Any:
+        size = 0
+        if arguments:
+            try:
+                size = operator.index(arguments[0])
+            except TypeError:
+                return NotImplemented
+            if size < 0:
+                return NotImplemented
+        found, value = self.recorded.take_value(reader, self.after, lambda value: _fits(reader.function, value, size))
+        if found:
+            return tuple(value) if reader.function == "uuid.generate_time_safe" else value
+        self._timeline.observe(DriftKind.ENTROPY_EXTRA, reader)
+        return self._added_draw(reader, size)
+
+    def _added_draw(self, reader: Reader, size: int) -> Any:
+        """The same in every replay of the run, whatever other lanes and places draw."""
+        key = (reader.function, reader.where)
+        count = self._added[key] = self._added.get(key, 0) + 1
+        source = hashlib.shake_256(repr((self._timeline.run_id, self._path, *key, count)).encode())
+        if reader.function == "os.urandom":
+            return source.digest(size)
+        if reader.function == "random.random":
+            return (int.from_bytes(source.digest(7), "little") >> 3) * 2.0**-53
+        if reader.function == "random.getrandbits":
+            return int.from_bytes(source.digest((size + 7) // 8), "little") >> -size % 8
+        if reader.function == "uuid.generate_time_safe":
+            octets = bytearray(source.digest(16))
+            octets[6] = octets[6] & 0x0F | 0x10
+            octets[8] = octets[8] & 0x3F | 0x80
+            return bytes(octets), None
+        return NotImplemented
+
+    # -- verification --------------------------------------------------------------------------------------------------
+
+    def _verification(self, reader: Reader, operands: tuple[Any, ...]) -> Any:
+        """The recorded answer where an operand holds a token in a secret's place; otherwise the true one."""
+        timeline = self._timeline
+        if not timeline.tokens:
+            return NotImplemented
+        with timeline.lock:
+            found, value = self.recorded.take_value(reader, self.after, lambda value: isinstance(value, bool))
+            if not found or not any(_holds_token(operand, timeline.tokens) for operand in operands):
+                return NotImplemented
+            timeline.observe(DriftKind.VERIFICATION_SERVED, reader)
+            return value
+
+
+def _reader(function: str, frame: FrameType) -> Reader:
+    return Reader(function, place_of(frame.f_code, frame.f_lasti), frame.f_code)
+
+
+def _past_relays(frame: FrameType) -> FrameType:
+    while is_relay(frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _past_libraries(nearest: FrameType) -> FrameType:
+    """The frame to which entropy is attributed, found as the C extension finds it when recording."""
+    frame: FrameType | None = nearest
+    for _ in range(_MOST_FRAMES_WALKED):
+        if frame is None:
+            break
+        if not is_library(frame.f_code.co_filename):
+            return frame
+        frame = frame.f_back
+    return nearest
+
+
+def _fits(function: str, value: Any, size: int) -> bool:
+    """Whether a recorded draw answers a call of this size: bytes of os.urandom, bits of getrandbits."""
+    if function == "os.urandom":
+        return isinstance(value, bytes) and len(value) == size
+    if function == "random.getrandbits":
+        return isinstance(value, int) and value.bit_length() <= size
+    return True
+
+
+def _holds_token(operand: Any, tokens: tuple[str, ...]) -> bool:
+    text = operand if isinstance(operand, str) else bytes(operand).decode("latin-1")
+    return any(token in text for token in tokens)

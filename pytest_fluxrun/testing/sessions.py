@@ -1,0 +1,212 @@
+"""A small Recorder and Replayer in memory, for the contract suites: the Session contract and nothing more.
+
+They keep no time, no drift and no lanes; what they record passes through JSON, which proves that it can be stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+
+from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.context import Clock, Lane, entered
+from pytest_fluxrun.errors import UnrecordedCall
+from pytest_fluxrun.values import Value, decode, encode
+
+__all__ = ["MemoryRecorder", "MemoryReplayer", "Recorded"]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One interaction as a bundle would hold it, JSON throughout."""
+
+    boundary: str
+    kind: str
+    request: Value
+    answer: Value
+    failed: bool
+
+
+class _MemorySession:
+    clock: Clock | None = None
+    preamble = False
+    closed = False
+
+    def __init__(self) -> None:
+        self.lane = Lane(self)
+
+    def ambient_for(self, lane: Lane) -> None:
+        del lane
+
+    @contextmanager
+    def open(self) -> Iterator[Lane]:
+        """Run the block inside a run of this session."""
+        with entered(self.lane):
+            yield self.lane
+
+    def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
+        """Ambient reads are live."""
+        del source, key
+        return live()
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Log records are dropped."""
+        del entry
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """A lane of its own beneath a crossing: tasks that share the run's lane don't hide each other's calls."""
+        beneath = Lane(self)
+        beneath.inside = True
+        with entered(beneath):
+            yield
+
+
+@dataclass(slots=True)
+class _Crossing:
+    boundary: Boundary[Any]
+    call: Call
+    result: Any = None
+    error: BaseException | None = None
+    dumped: Value = None
+
+
+class MemoryRecorder(_MemorySession):
+    """Makes every call live and keeps references; `finish` dumps them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._crossings: list[_Crossing] = []
+
+    def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
+        """Make the live call and keep its answer or error."""
+        crossing = self._begin(boundary, call)
+        with self._inside():
+            try:
+                return self._keep(crossing, live())
+            except BaseException as error:
+                crossing.error = error
+                raise
+
+    async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
+        """`call` for awaitables."""
+        crossing = self._begin(boundary, call)
+        with self._inside():
+            try:
+                return self._keep(crossing, await live())
+            except BaseException as error:
+                crossing.error = error
+                raise
+
+    def finish(self) -> list[Recorded]:
+        """Dump what was recorded, as the writer's thread does after a run."""
+        return [self._recorded(crossing) for crossing in self._crossings]
+
+    def _begin(self, boundary: Boundary[Any], call: Call) -> _Crossing:
+        crossing = _Crossing(boundary, call)
+        self._crossings.append(crossing)
+        return crossing
+
+    @staticmethod
+    def _keep(crossing: _Crossing, result: R) -> R:
+        crossing.result = result
+        if crossing.boundary.snapshot:
+            crossing.dumped = crossing.boundary.dump(result)
+        return result
+
+    @staticmethod
+    def _recorded(crossing: _Crossing) -> Recorded:
+        boundary = crossing.boundary
+        if crossing.error is not None:
+            answer = boundary.dump_error(crossing.error)
+        else:
+            answer = crossing.dumped if boundary.snapshot else boundary.dump(crossing.result)
+        return Recorded(
+            boundary=boundary.name,
+            kind=boundary.kind.name,
+            request=through_json(encode(crossing.call.form())),
+            answer=through_json(answer),
+            failed=crossing.error is not None,
+        )
+
+
+class MemoryReplayer(_MemorySession):
+    """Answers from what a MemoryRecorder finished, first recorded first served; a miss is latched.
+
+    Attributes:
+        unrecorded: the first miss, or None.
+    """
+
+    def __init__(self, recorded: list[Recorded], *, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.clock = clock
+        self.unrecorded: UnrecordedCall | None = None
+        self._recorded = recorded
+        self._queues: dict[tuple[str, str], deque[Recorded]] | None = None
+
+    def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
+        """The recorded answer or error; `live` is never called."""
+        del live
+        found = self._find(boundary, call)
+        with self._inside():
+            if found is None:
+                assert call.otherwise is not None
+                result: R = call.otherwise()
+                return result
+            if found.failed:
+                raise boundary.load_error(found.answer, call)
+            return boundary.load(found.answer, call)
+
+    async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
+        """`call` for awaitables."""
+        if call.prepare is not None:
+            await call.prepare()
+
+        def never() -> R:
+            raise AssertionError(f"{live} was called")
+
+        return self.call(boundary, call, never)
+
+    def unplayed(self) -> list[Recorded]:
+        """What no call has asked for."""
+        if self._queues is None:
+            return self._recorded
+        return [recorded for queue in self._queues.values() for recorded in queue]
+
+    def _find(self, boundary: Boundary[Any], call: Call) -> Recorded | None:
+        if self.unrecorded is not None:
+            raise self.unrecorded
+        if self._queues is None:
+            self._queues = defaultdict(deque)
+            for recorded in self._recorded:
+                canonical = boundary.kind.canonical(decode(recorded.request))
+                self._queues[recorded.kind, canonical].append(recorded)
+        form = call.form()
+        queue = self._queues.get((boundary.kind.name, boundary.kind.canonical(form)))
+        if queue:
+            return queue.popleft()
+        if call.otherwise is not None:
+            return None
+        self.unrecorded = UnrecordedCall(
+            "the call is not recorded", asked=f"{boundary.name} {boundary.kind.text(form)}"
+        )
+        raise self.unrecorded
+
+
+def through_json(value: Value) -> Value:
+    """A Value after being written and read.
+
+    Raises:
+        AssertionError: the JSON isn't the same value.
+    """
+    read = orjson.loads(orjson.dumps(value))
+    if read != value:
+        raise AssertionError(f"not a JSON value: {value!r}")
+    return read

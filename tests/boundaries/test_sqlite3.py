@@ -1,0 +1,248 @@
+"""The sqlite3 boundary against real database files, by the contract suite and for what is its own."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+from pytest_fluxrun.boundaries import sqlite3 as sqlite3_boundary
+from pytest_fluxrun.testing.boundary import BoundaryContract
+
+
+def opened(function: Callable[[Any], Any], **settings: Any) -> Callable[[Any], Any]:
+    """An exercise that opens the file, and closes it whatever happens."""
+
+    def exercise(outside: Any) -> Any:
+        with contextlib.closing(sqlite3.connect(outside.path, **settings)) as connection:
+            return function(connection)
+
+    return exercise
+
+
+def select(connection: Any) -> Any:
+    cursor = connection.execute("SELECT id, name, price, data FROM item WHERE id < ? ORDER BY id", (3,))
+    return [cursor.fetchall(), cursor.description, cursor.rowcount, cursor.fetchone(), connection.in_transaction]
+
+
+def types(connection: Any) -> Any:
+    row = connection.execute("SELECT 1, 1.0, '1', x'31', NULL, 9223372036854775807, 1e300, 'ä\0b'").fetchone()
+    return [(type(value).__name__, value) for value in row]
+
+
+def fetches(connection: Any) -> Any:
+    cursor = connection.cursor()
+    cursor.execute("SELECT id FROM item ORDER BY id")
+    cursor.arraysize = 2
+    return [cursor.fetchone(), cursor.fetchmany(), cursor.fetchmany(5), cursor.fetchone(), list(cursor)]
+
+
+def iteration(connection: Any) -> Any:
+    return [row for row in connection.execute("SELECT name FROM item ORDER BY id") if row[0] != "two"]
+
+
+def rows(connection: Any) -> Any:
+    connection.row_factory = sqlite3.Row
+    found = connection.execute("SELECT id, name AS 'the \"name\"' FROM item ORDER BY id").fetchall()
+    return [(row.keys(), tuple(row), row['the "name"'], row["ID"]) for row in found]
+
+
+def scalars(connection: Any) -> Any:
+    connection.row_factory = lambda cursor, row: row[0] if len(cursor.description) == 1 else row
+    return [list(connection.execute("SELECT data FROM item ORDER BY id")), connection.execute("SELECT 1, 2").fetchone()]
+
+
+def dicts(connection: Any) -> Any:
+    connection.row_factory = lambda cursor, row: dict(zip([name for name, *_ in cursor.description], row, strict=True))
+    return connection.execute("SELECT id, name FROM item").fetchall()
+
+
+def insert(connection: Any) -> Any:
+    cursor = connection.execute("INSERT INTO note (text) VALUES (?)", ("hello",))
+    state = [cursor.lastrowid, cursor.rowcount, cursor.description, connection.in_transaction, connection.total_changes]
+    connection.commit()
+    return [*state, connection.in_transaction, connection.execute("SELECT * FROM note").fetchall()]
+
+
+def named(connection: Any) -> Any:
+    with connection:
+        connection.execute("INSERT INTO note (text) VALUES (:text)", {"text": "named", "unused": 1})
+    return connection.execute("SELECT count(*) FROM note").fetchone()
+
+
+def rolled_back(connection: Any) -> Any:
+    try:
+        with connection:
+            connection.execute("UPDATE item SET price = 0")
+            raise KeyError("stop")
+    except KeyError:
+        return [connection.in_transaction, connection.execute("SELECT sum(price) FROM item").fetchone()]
+
+
+def many(connection: Any) -> Any:
+    cursor = connection.executemany("INSERT INTO note (text) VALUES (?)", ([str(n)] for n in range(5)))
+    connection.rollback()
+    return [cursor.rowcount, connection.execute("SELECT count(*) FROM note").fetchone()]
+
+
+def script(connection: Any) -> Any:
+    connection.executescript("BEGIN; INSERT INTO note (text) VALUES ('a;b'); COMMIT; DELETE FROM item WHERE id = 3;")
+    return connection.execute("SELECT (SELECT count(*) FROM note), (SELECT count(*) FROM item)").fetchone()
+
+
+def returning(connection: Any) -> Any:
+    cursor = connection.execute("INSERT INTO note (text) VALUES ('r') RETURNING id, text")
+    found = cursor.fetchall()
+    connection.commit()
+    return [found, cursor.rowcount, cursor.lastrowid]
+
+
+def integrity(connection: Any) -> Any:
+    connection.execute("INSERT INTO note (text) VALUES ('twice')")
+    try:
+        connection.execute("INSERT INTO note (text) VALUES ('twice')")
+    except sqlite3.IntegrityError as error:
+        state = [str(error), error.sqlite_errorcode, error.sqlite_errorname, connection.in_transaction]
+        connection.rollback()
+        return [*state, connection.in_transaction]
+
+
+def after_error(connection: Any) -> Any:
+    with contextlib.suppress(sqlite3.IntegrityError):
+        connection.execute("INSERT INTO item (id) VALUES (1)")
+    before = connection.in_transaction
+    connection.rollback()
+    return [before, connection.in_transaction]
+
+
+def explicit(connection: Any) -> Any:
+    connection.isolation_level = None
+    states = []
+    for sql in ("BEGIN", "SAVEPOINT a", "INSERT INTO note (text) VALUES ('x')", "ROLLBACK TO a", "RELEASE a", "COMMIT"):
+        connection.execute(sql)
+        states.append(connection.in_transaction)
+    return [states, connection.isolation_level, connection.execute("SELECT count(*) FROM note").fetchone()]
+
+
+def pragma(connection: Any) -> Any:
+    connection.execute("PRAGMA foreign_keys = ON")
+    return [
+        connection.execute("PRAGMA foreign_keys").fetchone(),
+        connection.execute("PRAGMA table_info(note)").fetchall(),
+    ]
+
+
+def converted(connection: Any) -> Any:
+    by_name = connection.execute('SELECT added AS "added [timestamp]" FROM item ORDER BY id').fetchall()
+    return [by_name, connection.execute("SELECT added FROM item ORDER BY id").fetchall()]
+
+
+def texts(connection: Any) -> Any:
+    connection.text_factory = bytes
+    found = connection.execute("SELECT name FROM item ORDER BY id").fetchall()
+    connection.text_factory = lambda data: data.decode().upper()
+    return [found, connection.execute("SELECT name FROM item ORDER BY id").fetchall()]
+
+
+def function(connection: Any) -> Any:
+    connection.create_function("twice", 1, lambda value: value * 2)
+    return connection.execute("SELECT twice(id) FROM item ORDER BY id").fetchall()
+
+
+def adapted(connection: Any) -> Any:
+    blob = bytearray(b"abc")
+    found = connection.execute("SELECT ?, ?, ?", (blob, memoryview(b"d"), True)).fetchone()
+    blob.clear()
+    return found
+
+
+def classes(connection: Any) -> Any:
+    class Shouting(sqlite3.Cursor):
+        def execute(self, sql: str, *args: Any) -> Any:
+            return super().execute(sql.upper().replace("'", '"'), *args)
+
+    cursor = connection.cursor(Shouting)
+    cursor.execute("select name from item order by id")
+    return [
+        cursor.fetchone(),
+        isinstance(cursor, Shouting),
+        isinstance(connection, sqlite3.Connection),
+        repr(cursor)[:10],
+    ]
+
+
+def closed(connection: Any) -> Any:
+    connection.close()
+    connection.execute("SELECT 1")
+
+
+def closed_cursor(connection: Any) -> Any:
+    cursor = connection.execute("SELECT 1")
+    cursor.close()
+    cursor.fetchall()
+
+
+def two_cursors(connection: Any) -> Any:
+    first, second = connection.execute("SELECT id FROM item ORDER BY id"), connection.execute("SELECT name FROM item")
+    return [first.fetchone(), second.fetchone(), first.fetchone(), second.fetchone(), first.fetchall()]
+
+
+class OwnConnection(sqlite3.Connection):
+    """A connection class of the app's own, with an override."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA foreign_keys = ON")
+        self.seen: list[str] = []
+
+    def execute(self, sql: str, *args: Any) -> Any:
+        if hasattr(self, "seen"):
+            self.seen.append(sql)
+        return super().execute(sql, *args)
+
+
+def own(connection: Any) -> Any:
+    connection.execute("SELECT 1").fetchone()
+    return [connection.seen, type(connection).__name__, isinstance(connection, OwnConnection)]
+
+
+def missing_directory(outside: Any) -> Any:
+    sqlite3.connect(outside.path / "not" / "there.db")
+
+
+def read_only(outside: Any) -> Any:
+    with contextlib.closing(sqlite3.connect(f"file:{outside.path}?mode=ro", uri=True)) as connection:
+        return select(connection)
+
+
+EXERCISES = {
+    function_.__name__: opened(function_)
+    for function_ in (
+        select, types, fetches, iteration, rows, scalars, dicts, insert, named, rolled_back, many, script, returning,
+        integrity, after_error, explicit, pragma, texts, function, adapted, classes, closed, closed_cursor, two_cursors,
+    )
+}  # fmt: skip
+
+
+class TestSqlite3(BoundaryContract):
+    """sqlite3 keeps the contract."""
+
+    boundary = sqlite3_boundary.boundary
+    exercises: ClassVar = {
+        **EXERCISES,
+        "converted": opened(converted, detect_types=sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES),
+        "own": opened(own, factory=OwnConnection),
+        "no-table": opened(lambda connection: connection.execute("SELECT * FROM nowhere")),
+        "syntax": opened(lambda connection: connection.execute("SELEC 1")),
+        "too-few-binds": opened(lambda connection: connection.execute("SELECT ?", ())),
+        "missing-directory": missing_directory,
+        "uri": read_only,
+    }
+    local = frozenset({"missing-directory", "closed"})
+
+    @pytest.fixture
+    def outside(self, file_outside: Any) -> Any:
+        return file_outside

@@ -1,0 +1,272 @@
+"""Redaction: no form of a planted secret survives, equality does, and what is no secret stays."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import gzip
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import orjson
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pytest_fluxrun.errors import RedactionFailed
+from pytest_fluxrun.recording.redaction import redact, redact_run
+from pytest_fluxrun.recording.secret_names import DenyList, Sort
+from pytest_fluxrun.run import Interaction, Recording, Run
+from pytest_fluxrun.values import decode, encode
+
+KEY = b"k" * 32
+
+
+def redacted(tree: Any, **rules: Any) -> Any:
+    return redact(tree, key=KEY, **rules).tree
+
+
+def as_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=8, max_size=40)
+
+
+@given(SECRETS, st.integers(0, 2))
+@settings(max_examples=150, deadline=None)
+def test_a_planted_secret_survives_in_no_form(text: str, offset: int) -> None:
+    """Random secrets, found at one named place, gone from every other place and encoding."""
+    secret = f"S3{text}9z"
+    assume("=" not in secret and "://" not in secret and "," not in secret and ";" not in secret)
+    assume(secret == secret.strip())
+    padded = as_base64("x" * offset + secret + "tail")
+    core = padded[4:-8]
+    tree = {
+        "headers": [["x-api-key", secret]],
+        "body": json.dumps({"note": f"it is {secret}!"}),
+        "ascii": json.dumps({"note": secret}, ensure_ascii=True),
+        "nested": json.dumps({"inner": json.dumps({"deep": secret})}),
+        "path": f"/x/{quote(secret, safe='')}",
+        "form": f"q={quote_plus(secret)}",
+        "coded": padded,
+        "raw": encode(b"\x00" + secret.encode() + b"\xff"),
+        "zipped": encode(gzip.compress(f"a {secret}".encode())),
+        "keys": {secret: 1},
+    }
+
+    result = redact(tree, key=KEY)
+
+    blob = orjson.dumps(result.tree).decode()
+    forms = [secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]]
+    for form in (*forms, secret.encode().hex(), core):
+        assert form not in blob
+    assert secret.encode() not in decode(result.tree["raw"])
+    assert secret.encode() not in gzip.decompress(decode(result.tree["zipped"]))
+    assert secret not in json.loads(json.loads(result.tree["nested"])["inner"])["deep"]
+
+
+PLACES: dict[str, Any] = {
+    "header": {"headers": [["Authorization", "Bearer {}"]]},
+    "signature": {"headers": [["stripe-signature", "t=1700000000,v1={}"]]},
+    "cookie": {"headers": [["cookie", "theme=dark; sid={}"]]},
+    "nameless cookie": {"headers": [["cookie", "theme=dark; shop={}"]]},
+    "set-cookie": {"headers": [["set-cookie", "basket={}; Path=/; HttpOnly"]]},
+    "json": {"body": '{"user": "bob", "password": "{}"}'},
+    "nested json": {"body": '{"event": "{\\"client_secret\\": \\"{}\\"}"}'},
+    "form": {"body": "user=bob&password={}"},
+    "query": {"url": "https://x.example/cb?state=1&access_token={}"},
+    "user info": {"url": "postgres://app:{}@db.example/shop"},
+    "variable": {"reads": {"environment": {"STRIPE_KEY": ["{}"]}}},
+    "log": {"message": "retry with token={} now"},
+    "log extra": {"extra": {"apiKey": "{}"}},
+    "error": {"args": ["login failed: password: {}"]},
+    "sql literal": {"sql": "SELECT * FROM users WHERE api_token = '{}'"},
+    "jwt": {"note": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}"},
+    "project key": {"note": "it was fluxrun-key-{} all along"},
+    "bytes": {"body": "bytes:password={}"},
+    "tagged": {"v": {"~": "dict", "v": [["password", "{}"], [1, 2]]}},
+}
+
+
+def planted(node: Any, secret: str) -> Any:
+    if isinstance(node, str) and node.startswith("bytes:"):
+        return encode(node[6:].replace("{}", secret).encode())
+    if isinstance(node, str):
+        return node.replace("{}", secret)
+    if isinstance(node, list):
+        return [planted(item, secret) for item in node]
+    return {key: planted(item, secret) for key, item in node.items()} if isinstance(node, dict) else node
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_each_place_is_searched(place: str) -> None:
+    """The secret goes, at its place and in an echo elsewhere; what stands around it stays."""
+    secret = "Xq7vR2mK9pL4wT8z"
+    tree = planted(PLACES[place], secret)
+
+    result = redact({"tree": tree, "echo": f"<{secret}>"}, key=KEY)
+
+    token = result.tokens[0]
+    assert secret not in orjson.dumps(result.tree).decode()
+    if place != "project key":
+        assert (len(token), result.tree["echo"]) == (len(secret), f"<{token}>")
+        assert result.tree["tree"] == planted(PLACES[place], token)
+
+
+def test_basic_credentials_go_in_both_forms() -> None:
+    """The header's base64 and the password in it."""
+    tree = {"headers": [["authorization", f"Basic {as_base64('bob:hunter2-hunter2')}"]], "echo": "hunter2-hunter2"}
+
+    blob = orjson.dumps(redacted(tree)).decode()
+
+    assert as_base64("bob:hunter2-hunter2") not in blob
+    assert "hunter2" not in blob
+    assert '"Basic ' not in blob.replace('"Basic fx', "")
+
+
+def test_equal_secrets_are_equal_within_a_run_only() -> None:
+    """One token for one secret in one run; another key, another token."""
+    tree = {"a": {"token": "abcdef-123456"}, "b": "abcdef-123456", "c": {"token": "abcdef-999999"}}
+
+    first, second = redact(tree, key=KEY), redact(tree, key=b"other")
+
+    assert first.tree["a"]["token"] == first.tree["b"] != first.tree["c"]["token"]
+    assert set(first.tokens).isdisjoint(second.tokens)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["0f8fad5b-d9cb-469f-a165-70867728950e", "4242424242424242", "9f86d081884c7d65", "YWJjZGVmZ2hpams9PT0="],
+)
+def test_tokens_keep_the_shape_that_code_parses(secret: str) -> None:
+    """A UUID stays one, a number a number, hexadecimal and padding what they are."""
+    token = redacted({"token": secret})["token"]
+
+    assert token != secret
+    assert len(token) == len(secret)
+    assert [char == "-" for char in token] == [char == "-" for char in secret]
+    assert token.isdigit() == secret.isdigit()
+    if secret.isalnum() or "-" in secret:
+        assert int(token.replace("-", ""), 16)
+    assert token.endswith("=") == secret.endswith("=")
+
+
+def test_short_and_common_secrets_go_at_their_place_only() -> None:
+    """A three-digit code must not eat every 123 of a run."""
+    tree = {"cvv": "123", "pin": 4711, "password": "admin", "role": "admin", "count": 123, "body": '{"pin": "0007", "n": "0007"}'}
+
+    result = redacted(tree)
+
+    assert (result["role"], result["count"], json.loads(result["body"])["n"]) == ("admin", 123, "0007")
+    assert result["cvv"] != "123"
+    assert result["pin"] != 4711
+    assert 1000 <= result["pin"] <= 9999
+    assert result["password"].startswith("fx")
+    assert json.loads(result["body"])["pin"] != "0007"
+
+
+def test_a_number_is_not_replaced_inside_another() -> None:
+    """Timestamps survive a six-digit code."""
+    tree = {"otp": "123456", "at_ns": 1700123456000, "echo": "code 123456", "ratio": 0.123456, "n": 123456}
+
+    result = redacted(tree)
+
+    assert (result["at_ns"], result["ratio"]) == (1700123456000, 0.123456)
+    assert "123456" not in result["echo"]
+    assert str(result["n"]) == result["otp"]
+
+
+def test_a_word_that_is_also_a_key_stays_a_key() -> None:
+    """A password `headers` must not break the document."""
+    tree = {"headers": [["x", "y"]], "password": "headers"}
+
+    result = redacted(tree)
+
+    assert (result["headers"], result["password"] != "headers") == ([["x", "y"]], True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["author", "tokenizer", "max_tokens", "prompt_tokens", "token_type", "session_timeout", "Idempotency-Key", "key", "pinned"]
+    + ["password_hint", "compass", "assignee", "monkey", "expires_in", "cache-control", "design", "content-type", "authority"],
+)
+def test_names_that_only_resemble_a_secret_are_plain(name: str) -> None:
+    """False positives break replays."""
+    sort = DenyList().sort(name)
+    assert sort is Sort.PLAIN or isinstance(redacted({name: 512})[name], int)
+    assert redacted({name: 512})[name] == 512
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "userPassword", "passwd", "X-API-Key", "apikey", "client_secret", "AWS_SECRET_ACCESS_KEY", "accessToken"]
+    + ["Proxy-Authorization", "sessionid", "PHPSESSID", "csrftoken", "private_key", "x-hub-signature-256", "cvv", "ssn", "sid"],
+)
+def test_names_of_secrets_are_denied(name: str) -> None:
+    """Whatever their spelling."""
+    assert DenyList().sort(name) is not Sort.PLAIN
+
+
+def test_a_project_adds_and_exempts_names() -> None:
+    """`deny` counts inside a name, `allow` whole."""
+    tree = {"loyaltyNumber": "LN-48151623", "session": "visible-session-1"}
+
+    result = redacted(tree, deny=("loyalty",), allow=("session",))
+
+    assert (result["loyaltyNumber"] != "LN-48151623", result["session"]) == (True, "visible-session-1")
+
+
+def test_named_values_come_from_a_kind() -> None:
+    """What stands in a list is named from outside: SQL parameters by column."""
+    tree = {"binds": ["bob", "correct-horse"]}
+
+    assert redacted(tree, named=[("users.password", "correct-horse"), ("name", "bob")])["binds"][0] == "bob"
+    assert redacted(tree, named=[("users.password", b"correct-horse")])["binds"][1].startswith("fx")
+
+
+def test_the_given_tree_is_not_changed() -> None:
+    """A preamble is shared by runs."""
+    tree = {"password": "correct-horse", "pin": 4711, "list": [["token", "abc"]]}
+    before = orjson.dumps(tree)
+
+    redact(tree, key=KEY)
+
+    assert orjson.dumps(tree) == before
+
+
+def test_over_budget_and_broken_documents_fail_closed() -> None:
+    """The caller must drop the payload; the message holds nothing of it."""
+    with pytest.raises(RedactionFailed, match="CPU time"):
+        redact({"a": [{"password": f"secret-{n}"} for n in range(100)]}, key=KEY, budget_s=-1)
+    with pytest.raises(RedactionFailed, match="the redactor raised") as caught:
+        redact({"password": object()}, key=KEY)
+    assert caught.value.__cause__ is None
+    with pytest.raises(RedactionFailed, match="more than 1000"):
+        redact([{"password": f"secret-{n}"} for n in range(1001)], key=KEY)
+
+
+def test_a_run_is_redacted_whole() -> None:
+    """Input, outcome, interactions, reads, logs and the preamble share one token; the run names it."""
+    secret = "Xq7vR2mK9pL4wT8z"
+    sql = {"database": "shop.db", "sql": "INSERT INTO users (name, password) VALUES (?, ?)", "binds": ["bob", secret], "many": False}
+    recording = Recording(
+        wall_ns=1,
+        mono_ns=2,
+        perf_ns=3,
+        duration_ns=4,
+        interactions=(Interaction("sqlite3", "sql", 1, 0, 1, 2, sql, {"rows": [[secret]]}),),
+        reads={"environment": {"HOME": ["/srv"]}},
+        logs=({"message": f"made {secret}"},),
+    )
+    preamble = dataclasses.replace(recording, interactions=(), reads={"environment": {"X": [secret]}}, logs=())
+    run = Run("id", "shop", "shop", "asgi", {"body": f"x={secret}"}, {"returned": secret}, recording, preamble)
+
+    result = redact_run(run)
+
+    assert secret not in result.to_payload().decode()
+    (token,) = result.tokens
+    assert result.input == {"body": f"x={token}"}
+    assert result.recording.interactions[0].request["binds"] == ["bob", token]
+    assert result.preamble.reads == {"environment": {"X": [token]}}
+    assert (result.recording.mono_ns, result.recording.interactions[0].ended_ns) == (2, 2)
