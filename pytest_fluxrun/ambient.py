@@ -13,7 +13,16 @@ from pytest_fluxrun.context import LANE
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.places import is_library
 
-__all__ = ["MOST_READS_PER_LANE", "displaced", "install", "is_native", "monotonic_ns", "perf_counter_ns", "time_ns", "uninstall"]
+__all__ = [
+    "MOST_READS_PER_LANE",
+    "displaced",
+    "install",
+    "is_native",
+    "monotonic_ns",
+    "perf_counter_ns",
+    "time_ns",
+    "uninstall",
+]
 
 
 def _extension() -> ModuleType | None:

@@ -81,7 +81,7 @@ def _unpack(code: str, data: bytes) -> list[Any]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def _plain(value: Any) -> Value:
+def _plain(value: Any) -> Any:
     """JSON has no bytes, and orjson no ints beyond 64 bits."""
     if isinstance(value, bytes):
         return _BYTES + value.hex()
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Value:
         return f"{_INT}{value:x}"
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _rich(value: Any) -> Any:

@@ -81,7 +81,7 @@ def instant_of(function: str, form: Any, origin: Origin) -> int | None:
         return int(form[0]) * 1000 - origin.wall_ns
     if function.startswith("date"):
         return int(form) * 1000 - origin.wall_ns
-    return (form if function.endswith("_ns") else round(form * _NS)) - origin.of(function)
+    return int(form if function.endswith("_ns") else round(form * _NS)) - origin.of(function)
 
 
 def utc_offset_of(function: str, form: Any) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from pytest_fluxrun import ambient
@@ -19,7 +19,16 @@ from pytest_fluxrun.context import LANE
 
 __all__ = ["boundary"]
 
-_PLAIN = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+_FUNCTIONS = (
+    "time",
+    "time_ns",
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "localtime",
+    "gmtime",
+)
 
 
 class Clock(Seams):
@@ -35,24 +44,20 @@ class Clock(Seams):
             return ()
         present = _read("time.localtime", module.localtime)
         return (
-            *(Patch(module, name, lambda original, name=name: _wrapped(f"time.{name}", original, 0)) for name in _PLAIN),
-            *(
-                Patch(module, name, lambda original, name=name: _wrapped(f"time.{name}", original, 0))
-                for name in ("localtime", "gmtime")
-            ),
-            Patch(module, "ctime", lambda original: _text(original, module.asctime, present, 0)),
-            Patch(module, "asctime", lambda original: _text(original, original, present, 0)),
-            Patch(module, "strftime", lambda original: _text(original, original, present, 1)),
+            *(Patch(module, name, partial(_wrapped, f"time.{name}")) for name in _FUNCTIONS),
+            Patch(module, "ctime", partial(_text, module.asctime, present, 0)),
+            Patch(module, "asctime", partial(_text, module.asctime, present, 0)),
+            Patch(module, "strftime", partial(_text, module.strftime, present, 1)),
         )
 
 
-def _wrapped(function: str, original: Callable[..., Any], given: int) -> Callable[..., Any]:
-    """A clock function that is a read where it has just `given` arguments or a None after them."""
+def _wrapped(function: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A clock function that is a read where it is given no time."""
     read = _read(function, original)
 
     @wraps(original)
     def clock(*arguments: Any) -> Any:
-        if len(arguments) > given and arguments[given] is not None:
+        if arguments and arguments[0] is not None:
             return original(*arguments)
         return read(sys._getframe(1))
 
@@ -77,7 +82,7 @@ def _read(function: str, original: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def _text(
-    original: Callable[..., str], from_struct: Callable[..., str], present: Callable[[Any], Any], given: int
+    from_struct: Callable[..., str], present: Callable[[Any], Any], given: int, original: Callable[..., str]
 ) -> Callable[..., str]:
     """A text of the present time, made by the original from a `localtime` that is a read."""
 

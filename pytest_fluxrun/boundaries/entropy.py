@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from functools import partial, wraps
+from types import FrameType
 from typing import Any
 
 from pytest_fluxrun import ambient
@@ -41,12 +42,12 @@ _seeded: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDicti
 
 
 def _os_patches(module: Any) -> Iterator[Patch]:
-    yield Patch(module, "urandom", lambda original: _wrapped("os.urandom", original))
+    yield Patch(module, "urandom", partial(_wrapped, "os.urandom"))
 
 
 def _uuid_patches(module: Any) -> Iterator[Patch]:
     if module._generate_time_safe is not None:
-        yield Patch(module, "_generate_time_safe", lambda original: _wrapped("uuid.generate_time_safe", original))
+        yield Patch(module, "_generate_time_safe", partial(_wrapped, "uuid.generate_time_safe"))
 
 
 def _hmac_patches(module: Any) -> Iterator[Patch]:
@@ -54,12 +55,12 @@ def _hmac_patches(module: Any) -> Iterator[Patch]:
 
 
 def _random_patches(module: Any) -> Iterator[Patch]:
-    shared, draws = module._inst, {"random": module.Random.random, "getrandbits": module.Random.getrandbits}
-    yield Patch(module, "_urandom", lambda original: _wrapped("os.urandom", original))
-    for name in draws:
-        yield Patch(module.Random, name, lambda original, name=name: _drawn(f"random.{name}", original, shared))
-        yield Patch(module, name, lambda _, name=name: lambda *arguments: getattr(shared, name)(*arguments))
-    yield Patch(module.Random, "seed", lambda original: _seeding(original, shared, module))
+    shared = module._inst
+    yield Patch(module, "_urandom", partial(_wrapped, "os.urandom"))
+    for name in ("random", "getrandbits"):
+        yield Patch(module.Random, name, partial(_drawn, f"random.{name}", shared))
+        yield Patch(module, name, partial(_bound, shared, name))
+    yield Patch(module.Random, "seed", partial(_seeding, shared, module))
 
 
 _PURE: dict[str, Callable[[Any], Iterator[Patch]]] = {
@@ -81,7 +82,17 @@ def _wrapped(function: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
-def _drawn(function: str, original: Callable[..., Any], shared: Any) -> Callable[..., Any]:
+def _bound(shared: Any, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the module random, by way of the patched method of its shared instance."""
+
+    @wraps(original)
+    def draw(*arguments: Any) -> Any:
+        return getattr(shared, name)(*arguments)
+
+    return draw
+
+
+def _drawn(function: str, shared: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     """A drawing method: by value, unless the running session seeded the instance."""
 
     @wraps(original)
@@ -94,7 +105,7 @@ def _drawn(function: str, original: Callable[..., Any], shared: Any) -> Callable
     return draw
 
 
-def _seeding(original: Callable[..., None], shared: Any, module: Any) -> Callable[..., None]:
+def _seeding(shared: Any, module: Any, original: Callable[..., None]) -> Callable[..., None]:
     """Random.seed: in a run, "from the system" becomes a seed that the run records."""
 
     @wraps(original)
@@ -114,7 +125,7 @@ def _verification(original: Callable[[Any, Any], bool]) -> Callable[[Any, Any], 
     @wraps(original)
     def compare_digest(a: Any, b: Any, /) -> bool:
         lane = LANE.get()
-        reads = None if lane is None else lane.ambient
+        reads: Any = None if lane is None else lane.ambient
         if reads is None:
             return original(a, b)
         if type(reads) is list:
@@ -135,7 +146,7 @@ def _follows_from_seed(instance: Any, lane: Lane) -> bool:
 def _read(
     lane: Lane, function: str, original: Callable[..., Any], arguments: tuple[Any, ...], told: tuple[Any, ...]
 ) -> Any:
-    reads = lane.ambient
+    reads: Any = lane.ambient
     if type(reads) is list:
         value = original(*arguments)
         _append(reads, function, _reading_frame(), value)
@@ -144,14 +155,15 @@ def _read(
     return original(*arguments) if value is NotImplemented else value
 
 
-def _append(reads: list[Any], function: str, frame: Any, value: Any) -> None:
+def _append(reads: list[Any], function: str, frame: FrameType, value: Any) -> None:
     if len(reads) < ambient.MOST_READS_PER_LANE:
         reads.append((function, frame.f_code, frame.f_lasti, value))
 
 
-def _reading_frame() -> Any:
+def _reading_frame() -> FrameType:
     """The frame that the read is attributed to, as the C extension finds it."""
-    nearest = frame = sys._getframe(3)
+    nearest = sys._getframe(3)
+    frame: FrameType | None = nearest
     for _ in range(_MOST_FRAMES_WALKED):
         if frame is None:
             break

@@ -75,7 +75,8 @@ class _Cursor(sqlite3.Cursor):
         session = crossing()
         if session is None:
             self._fx_outcome = None
-            return super().executescript(sql_script)
+            super().executescript(sql_script)
+            return self
         return self._fx_cross(session, sql_script, None, functools.partial(super().executescript, sql_script))
 
     def _fx_cross(self, session: Any, sql: str, binds: Any, run: Callable[[], Any]) -> Self:

@@ -21,6 +21,7 @@ from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.fence import Fence
 from pytest_fluxrun.replaying import event_loop
 from pytest_fluxrun.replaying.replayer import Answers, Replayer
+from pytest_fluxrun.replaying.traveller import travelling
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Recording, Run
 
@@ -164,7 +165,7 @@ class Stage:
         )
         driving = _Driving(self, replayer, clock)
         outcome, deadline, stacks = None, "", ""
-        with self._fence() as fence, _no_bytecode():
+        with self._fence() as fence, _no_bytecode(), travelling():
             try:
                 with Deadline(self._timeout_s, clock=clock, loop=self.loop):
                     outcome = registered.entry.drive(registered.target, run.input, driving)

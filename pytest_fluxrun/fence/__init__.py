@@ -2,6 +2,7 @@
 
 docs/explanation/fence.md says what each one stops and what it can't. Imports no test framework and no library, and is
 never loaded in production.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The audit hook: connects, look-ups, processes, signals, file changes, database files. Idle while no fence is up.
 
 An audit hook can't be removed, so it is installed at the first fence and never in production. Not watched: `ctypes`
-(every import that uses it raises its events), reads, descriptors that are already open, and `os.mkfifo`/`os.mknod`, which
-CPython doesn't audit.
+(every import that uses it raises its events), reads, descriptors that are already open, and `os.mkfifo`/`os.mknod`,
+which CPython doesn't audit.
 """
 
 from __future__ import annotations

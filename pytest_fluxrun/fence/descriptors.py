@@ -124,8 +124,8 @@ def sever(keep: frozenset[int] = frozenset()) -> int:
     """Cut a forked child off for good: dead ends over its sockets, listeners too, and epoll sets of its own.
 
     A child shares open sockets and epoll sets with its parent: what it sends there is sent for the parent, and what it
-    unregisters there is gone for the parent. Call it first in the child, and only there. Unnamed pairs are left: an event
-    loop from before the fork still shares its self-pipe, so a child makes a loop of its own.
+    unregisters there is gone for the parent. Call it first in the child, and only there. Unnamed pairs are left: an
+    event loop from before the fork still shares its self-pipe, so a child makes a loop of its own.
 
     Returns:
         How many sockets were cut.

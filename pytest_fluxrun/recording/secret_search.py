@@ -80,6 +80,7 @@ class Search:
         self.keys: set[str] = set()
         self._sort = names.sort
         self._known = names.known
+        self._all_stems = names.stems
         self._stems = stems
         self._check = check
         self._nested = 0
@@ -117,7 +118,9 @@ class Search:
 
     def _bytes(self, packed: str) -> None:
         self.packed[packed] = None
+        stems, self._stems = self._stems, self._all_stems  # the document's text doesn't show what bytes hold
         self.text(bytes_of(packed).decode("utf-8", "replace"))
+        self._stems = stems
 
     # -- by name
 

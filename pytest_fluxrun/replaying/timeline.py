@@ -104,7 +104,7 @@ class Timeline:
         if key not in self._observed:
             self._observed.add(key)
             name, _, line = split_place(reader.where)
-            self._observe(Drift(kind, 0, f"{reader.function}() in {name}: {line}" if line else f"{reader.function}() in {name}"))
+            self._observe(Drift(kind, 0, f"{reader.function}() in {name}" + (f": {line}" if line else "")))
 
     def _claim(self, reads: LaneReads, index: int) -> None:
         before = self._claimed.get(index)

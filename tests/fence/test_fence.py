@@ -36,9 +36,8 @@ def test_swallowing_the_error_changes_nothing(outside):
     """The attempt is kept out of band, with the place, the library and the missing boundary."""
     told = []
     library = _library("psycopg", "/venv")
-    with Fence(on_blocked=told.append) as fence:
-        with contextlib.suppress(Exception):
-            library.connect(outside.tcp)
+    with Fence(on_blocked=told.append) as fence, contextlib.suppress(Exception):
+        library.connect(outside.tcp)
     (attempt,) = fence.attempts
     assert told == [attempt]
     assert attempt.event == "socket.connect"
