@@ -1,7 +1,7 @@
 """Columns: many values of one sort as one JSON value, and back. Reading and writing share this file. No I/O.
 
-A short column is a list. A long one of floats, of ints or of equally long bytes is one text, `code:base64`, little-endian:
-`d` doubles, `q` signed and `Q` unsigned 64-bit ints, `xN` bytes of length N.
+A short column is a list. A long one of floats, of ints or of equally long bytes is one text, `code:base64`, with
+little-endian `d` doubles, `q` signed and `Q` unsigned 64-bit ints, or `xN` bytes of length N.
 """
 
 from __future__ import annotations
@@ -30,10 +30,7 @@ def pack(values: Sequence[Any]) -> Value:
     if len(values) >= _SHORT:
         code = _code(values)
         if code:
-            if code[0] == "x":
-                data = b"".join(values)
-            else:
-                data = struct.pack(f"<{len(values)}{code}", *values)
+            data = b"".join(values) if code[0] == "x" else struct.pack(f"<{len(values)}{code}", *values)
             return f"{code}:{base64.b64encode(data).decode()}"
     return [_plain(value) for value in values]
 
@@ -61,7 +58,7 @@ def _code(values: Sequence[Any]) -> str:
         return "d"
     if types == {int}:
         low, high = min(values), max(values)
-        if -(1 << 63) <= low and high < 1 << 63:
+        if low >= -(1 << 63) and high < 1 << 63:
             return "q"
         return "Q" if low >= 0 and high < 1 << 64 else ""
     if types == {bytes}:

@@ -72,7 +72,7 @@ _RELAYS = ("freezegun", "time_machine")
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
-_OWN_RELAYS = frozenset(f"{_PACKAGE}boundaries{os.sep}{name}.py" for name in ("clock", "entropy"))
+_OWN_RELAYS = frozenset(f"{_PACKAGE}boundaries{os.sep}{name}.py" for name in ("clock", "entropy", "verification"))
 _MOST_PLACES = 50_000
 
 _places: dict[tuple[int, int], tuple[CodeType, str]] = {}

@@ -1,9 +1,8 @@
-"""The clock: recorded and served value by value through the C extension, or through attribute wrappers where it is absent.
+"""The clock, recorded and served value by value: through the C extension, or attribute wrappers where it is absent.
 
-The wrappers see calls that go through the module `time` (`time.time()`, `time.localtime()`). They don't see copies made
-before they were installed (`from time import time`, default arguments, partials) nor `datetime.now()` and `date.today()`,
-whose C types can't be patched: those read the real clock when recording, and time-machine serves them the run's virtual
-one when replaying (`replaying.traveller`).
+The wrappers see calls through the module `time`. They don't see copies made before they were installed (`from time
+import time`, default arguments) nor `datetime.now()` and `date.today()`, whose C types can't be patched: those read the real
+clock when recording, and the run's virtual one, by way of time-machine, when replaying (`replaying.traveller`).
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def _wrapped(function: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def clock(*arguments: Any) -> Any:
         if arguments and arguments[0] is not None:
             return original(*arguments)
-        return read(sys._getframe(1))
+        return read(sys._getframe(1))  # noqa: SLF001 - the reader's frame
 
     return clock
 
@@ -89,7 +88,7 @@ def _text(
     @wraps(original)
     def text(*arguments: Any) -> str:
         if len(arguments) == given and LANE.get() is not None:
-            return from_struct(*arguments, present(sys._getframe(1)))
+            return from_struct(*arguments, present(sys._getframe(1)))  # noqa: SLF001 - the reader's frame
         return original(*arguments)
 
     return text

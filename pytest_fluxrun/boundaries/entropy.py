@@ -1,8 +1,8 @@
-"""Entropy and verification: os.urandom, `random`, uuid1's clock and node, compare_digest; by the C extension or wrappers.
+"""Entropy (os.urandom, `random`, uuid1), through the C extension, or through wrappers where it is absent.
 
-An instance of `random.Random` that a run seeds follows from its seed and isn't recorded; one that a run leaves unseeded is
-seeded from recorded bytes; all others, the shared one above all, are recorded draw by draw. The wrappers don't see copies
-made before they were installed (`from random import random`, `from os import urandom`), nor generators in C.
+A `random.Random` that a run seeds follows from its seed and isn't recorded; one that it leaves unseeded is seeded from
+recorded bytes; all others, the shared one above all, are recorded draw by draw. The wrappers don't see copies made
+before they were installed (`from random import random`, `from os import urandom`), nor generators in C.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Entropy(Seams):
     """Sources of randomness. Ambient: read, never matched."""
 
     name = "entropy"
-    modules = ("os", "random", "uuid", "hmac")
+    modules = ("os", "random", "uuid")
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """Interpose natively, or give the wrappers of one of the modules."""
@@ -46,16 +46,12 @@ def _os_patches(module: Any) -> Iterator[Patch]:
 
 
 def _uuid_patches(module: Any) -> Iterator[Patch]:
-    if module._generate_time_safe is not None:
+    if module._generate_time_safe is not None:  # noqa: SLF001 - uuid1 has no public seam
         yield Patch(module, "_generate_time_safe", partial(_wrapped, "uuid.generate_time_safe"))
 
 
-def _hmac_patches(module: Any) -> Iterator[Patch]:
-    yield Patch(module, "compare_digest", _verification)
-
-
 def _random_patches(module: Any) -> Iterator[Patch]:
-    shared = module._inst
+    shared = module._inst  # noqa: SLF001 - the instance behind the module's functions
     yield Patch(module, "_urandom", partial(_wrapped, "os.urandom"))
     for name in ("random", "getrandbits"):
         yield Patch(module.Random, name, partial(_drawn, f"random.{name}", shared))
@@ -67,7 +63,6 @@ _PURE: dict[str, Callable[[Any], Iterator[Patch]]] = {
     "os": _os_patches,
     "random": _random_patches,
     "uuid": _uuid_patches,
-    "hmac": _hmac_patches,
 }
 
 
@@ -114,28 +109,12 @@ def _seeding(shared: Any, module: Any, original: Callable[..., None]) -> Callabl
         if lane is None or lane.ambient is None:
             original(self, a, version)
             return
-        original(self, int.from_bytes(module._urandom(32), "little") if a is None else a, version)
+        fresh = module._urandom(32)  # noqa: SLF001 - what Random() itself is seeded from
+        original(self, int.from_bytes(fresh, "little") if a is None else a, version)
         if self is not shared:
             _seeded[self] = weakref.ref(lane.session)
 
     return seed
-
-
-def _verification(original: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    @wraps(original)
-    def compare_digest(a: Any, b: Any, /) -> bool:
-        lane = LANE.get()
-        reads: Any = None if lane is None else lane.ambient
-        if reads is None:
-            return original(a, b)
-        if type(reads) is list:
-            equal = original(a, b)
-            _append(reads, "hmac.compare_digest", sys._getframe(1), equal)
-            return equal
-        answer = reads("hmac.compare_digest", a, b)
-        return original(a, b) if answer is NotImplemented else bool(answer)
-
-    return compare_digest
 
 
 def _follows_from_seed(instance: Any, lane: Lane) -> bool:
@@ -162,7 +141,7 @@ def _append(reads: list[Any], function: str, frame: FrameType, value: Any) -> No
 
 def _reading_frame() -> FrameType:
     """The frame that the read is attributed to, as the C extension finds it."""
-    nearest = sys._getframe(3)
+    nearest = sys._getframe(3)  # noqa: SLF001 - the reader's frame
     frame: FrameType | None = nearest
     for _ in range(_MOST_FRAMES_WALKED):
         if frame is None:

@@ -83,7 +83,7 @@ _REASONS: Final = {
     "over-limit": (
         "The bundle says that it is larger than the format allows. No recorder writes such a file: don't trust it."
     ),
-    "unsupported-version": "A newer FluxRun recorded this run. Upgrade here with `pip install --upgrade pytest-fluxrun`.",
+    "unsupported-version": "A newer FluxRun recorded this run. Run `pip install --upgrade pytest-fluxrun` here.",
 }
 
 

@@ -222,9 +222,10 @@ class _Setup:
         if self.asks and not click.confirm(f"  make {what}?", default=True):
             if needed:
                 raise FluxRunError(
-                    "nothing more was set up", why=f"you declined the {what.split(' in ', maxsplit=1)[0]}, which the rest needs",
+                    "nothing more was set up",
+                    why=f"you declined what the rest needs: the {what.partition(' in ')[0]}",
                     next_step="run `fluxrun init` again when you want it",
-                )  # fmt: skip
+                )
             self.declined.append(what)
             return
         try:

@@ -19,8 +19,8 @@ __all__ = ["command"]
 def command(*, run: str, directories: tuple[Path, ...], values: bool) -> None:
     """Show RUN (its id, the beginning of it, or its file) from the request to the outcome.
 
-    Calls are numbered from 1, as in `call[3].request.body.amount`; an asterisk marks an effect. Secrets were replaced by
-    tokens when the run was recorded, and are shown as such.
+    Calls are numbered from 1, as in `call[3].request.body.amount`; an asterisk marks an effect. Secrets were
+    replaced by tokens when the run was recorded, and are shown as such.
     """
     project = Project.current(directories)
     opened, guard = project.open(project.find(run))

@@ -24,8 +24,8 @@ def read_token(path: Path) -> Token | None:
             raise KeyFileError(
                 f"the token file {str(path)!r} is not used",
                 why=f"its mode is {mode:04o}, so that others than its owner can reach it",
-                next_step=f"run `chmod 600 {path}`; if others may have read it, delete it, run `fluxrun init` for a new "
-                "one, and mark the old producer `revoked = true` in the trust file",
+                next_step=f"run `chmod 600 {path}`; if others may have read it, delete it, run `fluxrun init` for "
+                "another, and mark the old producer `revoked = true` in the trust file",
             )
         return Token.parse(path.read_text(encoding="utf-8"), source=f"the token file {str(path)!r}")
     except FileNotFoundError:

@@ -126,9 +126,9 @@ def _miss(project: Project, replayed: Replayed) -> Iterator[str]:
     if not was_effect:
         owner = caller.partition(" ")[0] if caller else "the object that keeps the answer"
         yield textwrap.fill(
-            "This is a read that production didn't make: it looks like a cold cache. There the answer lay in the process "
-            "already; here the process is new. Wrap what holds it, so that what it returned is recorded with each run, "
-            f'e.g. `cache = fluxrun.host("cache", cache)` around {owner}, then record again.',
+            "This is a read that production didn't make: it looks like a cold cache. There the answer lay in the "
+            "process already; here the process is new. Wrap what holds it, so that what it returned is recorded with "
+            f'each run, e.g. `cache = fluxrun.host("cache", cache)` around {owner}, then record again.',
             _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False,
         )  # fmt: skip
 

@@ -95,6 +95,8 @@ class Zygote:
         self._connection.settimeout(deadline_s + 2 * _GRACE_S)
         try:
             answer = _get(self._connection)
+        except ConnectionError:
+            answer = None
         except (OSError, ValueError) as error:
             answer = {"error": f"the zygote did not answer: {error}"}
             self._failure = answer["error"]

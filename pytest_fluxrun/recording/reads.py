@@ -1,4 +1,4 @@
-"""A lane's raw clock and entropy reads to the segments of a Recording. Runs on the writer's thread; holds no session."""
+"""A lane's raw clock and entropy reads to the segments of a Recording. Runs on the writer's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which a secret occurs elsewhere (JSON, URL, base64, hex), and the token that stands for it. Pure."""
+"""The forms in which a secret occurs elsewhere (JSON, URL, base64), and the token that stands for it. Pure."""
 
 from __future__ import annotations
 
@@ -112,7 +112,6 @@ def _all_forms(secret: str, token: str) -> Iterator[tuple[str, str]]:
             yield form, token
             yield quote(form, safe=""), token
     data, stand_in = secret.encode(), token.encode()
-    yield data.hex(), stand_in.hex()
     for offset in range(3):
         core = _core(data, offset)
         if len(core) >= _SHORTEST_CORE:

@@ -41,8 +41,8 @@ _NOT_THE_VALUE: Final = frozenset(
 """Last words of names that speak about a secret and don't hold it: `token_type`, `session_timeout`, `password_hint`."""
 
 STEMS: Final = (
-    *("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential", "signature", "sig", "hmac", "cvv"),
-    *("cvc", "ssn", "pin", "otp", "jwt", "bearer", "sess", "sid", "csrf", "xsrf"),
+    *("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential", "sig", "hmac", "cv", "ssn", "pin", "otp"),
+    *("jwt", "bearer", "sess", "sid", "srf"),
 )
 """Lower-case fragments, one of which each denied name holds: a cheap test before anything is parsed."""
 

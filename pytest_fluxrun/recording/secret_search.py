@@ -45,8 +45,7 @@ _SQL: Final = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|M
 _SQL_LITERAL: Final = re.compile(r"(\w+)[\"`\]]?\s*(?:=|<>|!=|LIKE)\s*'((?:[^']|'')+)'", re.IGNORECASE)
 _BY_LOOK: Final = (
     ("-----BEGIN", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.+?)-----END [A-Z ]*PRIVATE KEY-----")),
-    ("fluxrun-key-", re.compile(r"fluxrun-key-[\w-]+")),
-    ("fluxrun-token-", re.compile(r"fluxrun-token-[\w.-]+")),
+    ("fluxrun-", re.compile(r"fluxrun-(?:key|token)-[\w.-]+")),
     ("eyJ", _JWT),
     ("AKIA", re.compile(r"\bAKIA[0-9A-Z]{16}\b")),
     ("ASIA", re.compile(r"\bASIA[0-9A-Z]{16}\b")),
@@ -100,9 +99,11 @@ class Search:
             self.named(items[0], items[1])
             return
         for item in items:
-            if type(item) is str:
-                self.text(item)
-            else:
+            kind = type(item)
+            if kind is str:
+                if ":" in item or "=" in item:
+                    self.text(item)
+            elif kind not in _LEAVES:
                 self.walk(item)
 
     def _dict(self, mapping: dict[str, Any]) -> None:
@@ -129,7 +130,11 @@ class Search:
         sort = self._known.get(name) or self._sort(name)
         if sort is not Sort.PLAIN:
             self._denied(name, item, sort)
-        if type(item) not in _LEAVES:
+        kind = type(item)
+        if kind is str:
+            if ":" in item or "=" in item:
+                self.text(item)
+        elif kind not in _LEAVES:
             self.walk(item)
 
     def judge(self, name: str, item: Any) -> None:
@@ -206,7 +211,7 @@ class Search:
 
     def text(self, text: str) -> None:
         """Look for secrets inside a string: JSON, a form, a query, a URL, a log line, SQL."""
-        if len(text) < SHORTEST or ("=" not in text and ":" not in text):
+        if len(text) < SHORTEST:
             return
         if "://" in text and "@" in text:
             for user, password in _USER_INFO.findall(text):
@@ -244,7 +249,11 @@ class Search:
                 sort = self._known.get(name) or self._sort(name)
                 if sort is not Sort.PLAIN:
                     self._denied(name, item, sort)
-                if type(item) not in _LEAVES:
+                kind = type(item)
+                if kind is str:
+                    if ":" in item or "=" in item:
+                        self.text(item)
+                elif kind not in _LEAVES:
                     self._plain(item)
         elif type(node) is list:
             for item in node:

@@ -15,12 +15,15 @@ from collections.abc import Container, Iterable
 from types import CodeType, FrameType
 from typing import Any
 
+from pytest_fluxrun import ambient
+
 __all__ = ["OWN_THREAD_PREFIX", "ForeignThreads", "cpu_of", "resting_at"]
 
 OWN_THREAD_PREFIX = "fluxrun-"
 """Threads named so run nothing of the app and are never waited for: a deadline, a watch."""
 
 _BUSY = "RD"
+_SURE_NS = 1_000_000  # longer than a thread that waits for the GIL sleeps while nobody else computes
 
 
 def _condition_wait(variables: Any) -> bool:
@@ -48,7 +51,7 @@ class ForeignThreads:
     """Remembers, per thread, at which CPU time it was last seen asleep, so that one look is enough the next time."""
 
     def __init__(self) -> None:
-        self._asleep: dict[int, Any] = {}
+        self._asleep: dict[int, tuple[Any, int]] = {}
 
     def at_rest(self, own: Container[int]) -> bool:
         """Whether every Python thread but `own`, the main one and FluxRun's is blocked and has been handed nothing.
@@ -70,15 +73,18 @@ class ForeignThreads:
 
     def _asleep_all(self, unsure: Iterable[tuple[int, FrameType]]) -> bool:
         known: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # enumerate() locks
-        resting = True
+        resting, now_ns = True, ambient.monotonic_ns()
         for ident, frame in unsure:
             thread = known.get(ident)
             if thread is None or thread.native_id is None or thread.name.startswith(OWN_THREAD_PREFIX):
                 continue
             state, cpu = cpu_of(thread.native_id) or ("S", b"")
             look = (cpu, id(frame), frame.f_lasti)
-            if state in _BUSY or self._asleep.get(ident) != look:
-                self._asleep[ident] = look
+            seen, since_ns = self._asleep.get(ident, (None, 0))
+            if state in _BUSY or seen != look:
+                self._asleep[ident] = (look, now_ns)
+                resting = False
+            elif now_ns - since_ns < _SURE_NS:
                 resting = False
         return resting
 

@@ -1,4 +1,4 @@
-"""A recording's clock and entropy reads, unpacked for serving: per lane, per segment, in order. Holds no clock, asks nothing."""
+"""A recording's clock and entropy reads, unpacked for serving: per lane, per segment, in order. Knows no clock."""
 
 from __future__ import annotations
 
@@ -82,8 +82,10 @@ class RecordedSegment:
         return self.clock[self.taken] if self.taken < len(self.clock) else None
 
     def take(self, reader: Reader) -> ClockRead | None:
-        """The next read of the reader's place, passing over reads that are gone; or the very next one, if its place is
-        the reader's under an older name."""
+        """The next read of the reader's place, or the very next one if its place is the reader's under an older name.
+
+        Reads before it are passed over: the code doesn't make them any more.
+        """
         upcoming = self.next()
         if upcoming is None:
             return None
@@ -130,8 +132,10 @@ class RecordedLane:
         recorded.sort()
 
     def take_value(self, reader: Reader, after: int, fits: Callable[[Any], bool]) -> tuple[bool, Any]:
-        """The next entropy value of the reader's place: of the running segment, or, where the place drew nothing there,
-        of the first other segment, since an id made earlier or later is still that id.
+        """The next entropy value of the reader's place.
+
+        It is of the running segment, or, where the place drew nothing there, of the first other segment: an id made
+        earlier or later than recorded is still that id.
 
         Args:
             after: the running segment.
@@ -149,7 +153,7 @@ class RecordedLane:
         return False, None
 
     def _recorded_key(self, reader: Reader) -> _Key:
-        """The reader's place as recorded: its own, or one that bears an older name and that nobody else has taken over."""
+        """The reader's place as recorded: its own, or one under an older name that no other place has taken over."""
         key = (reader.function, reader.where)
         if key in self._values or key in self._older:
             return self._older.get(key, key)
@@ -181,8 +185,10 @@ def clock_reads(lanes: dict[int, RecordedLane]) -> Iterator[ClockRead]:
 
 
 def _is_older_name(recorded: str, reader: Reader) -> bool:
-    """Whether a recorded place is the reader's before a change: the same expression in a function of that name or on such
-    a line, while the line that was recorded is gone from the reader's code."""
+    """Whether a recorded place is the reader's before a change of the code.
+
+    That is the same expression in a function of that name or on such a line, while the recorded line is gone.
+    """
     name, fragment, line = split_place(recorded)
     now_name, now_fragment, now_line = split_place(reader.where)
     if not fragment:

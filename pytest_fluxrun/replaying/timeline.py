@@ -70,7 +70,7 @@ class Timeline:
     def ambient_for(self, path: _Path, position: _Position) -> LaneReads:
         """What serves a live lane: the recorded lane of that path, else of that position, else only added reads.
 
-        A recorded lane that a renamed one holds by its position goes to the lane of its path, should that come.
+        A recorded lane that a renamed one holds by position goes to the lane of its path, should that come.
         """
         with self.lock:
             reads = self._live[path] = LaneReads(self, path)
@@ -87,8 +87,8 @@ class Timeline:
         """A recorded interaction was served in a live lane: its reads go on after it.
 
         Args:
-            interaction: index in the recording. A live lane that follows no recorded one follows this interaction's from
-                now on; one that follows another isn't moved.
+            interaction: index in the recording. A live lane that follows no recorded one follows this interaction's
+                from now on; one that follows another isn't moved.
         """
         with self.lock:
             reads = self._live.get(path) or self.ambient_for(path, position)
@@ -143,14 +143,14 @@ class LaneReads:
         if timeline.clock.over:
             return NotImplemented
         if function in CLOCKS:
-            frame = _past_relays(sys._getframe(1))
+            frame = _past_relays(sys._getframe(1))  # noqa: SLF001 - the reader's frame
             if is_infrastructure(function, frame.f_code.co_filename):
                 return shown_at(function, timeline.clock.read(), timeline.origin, timeline.utc_offset_s, arguments)
             with timeline.lock:
                 return self._clock_read(_reader(function, frame), arguments)
         if function == "hmac.compare_digest":
-            return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)
-        frame = _past_libraries(sys._getframe(1))
+            return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)  # noqa: SLF001 - the reader's frame
+        frame = _past_libraries(sys._getframe(1))  # noqa: SLF001 - the reader's frame
         if is_infrastructure(function, frame.f_code.co_filename):
             return NotImplemented
         with timeline.lock:
@@ -178,7 +178,7 @@ class LaneReads:
         return shown_at(reader.function, offset_ns, timeline.origin, timeline.utc_offset_s, arguments)
 
     def _between(self, upcoming: ClockRead | None) -> int:
-        """An instant after all that the lane has seen and before the next recorded read, if time hasn't passed that yet."""
+        """An instant after all that the lane has seen, and before the next recorded read while there is room."""
         clock = self._timeline.clock
         limit_ns = None if upcoming is None else instant_of(upcoming.function, upcoming.form, self._timeline.origin)
         floor_ns = max(clock.now_ns(), *self._floors.values(), 0)

@@ -1,4 +1,4 @@
-"""Where the C extension is absent: a time-machine traveller that shows runs their virtual time and all else the real one."""
+"""Without the C extension: a time-machine traveller that shows runs their virtual time and all else the real one."""
 
 from __future__ import annotations
 

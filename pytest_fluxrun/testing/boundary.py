@@ -19,7 +19,7 @@ import pytest
 from pytest_fluxrun import patching
 from pytest_fluxrun.boundary import Boundary, Seams
 from pytest_fluxrun.context import entered
-from pytest_fluxrun.testing.sessions import MemoryRecorder, MemoryReplayer, Recorded, through_json
+from pytest_fluxrun.testing.sessions import JumpingClock, MemoryRecorder, MemoryReplayer, Recorded, through_json
 from pytest_fluxrun.values import decode, encode
 
 __all__ = ["BoundaryContract", "Exercise", "Outside"]
@@ -123,13 +123,15 @@ class BoundaryContract:
         expected, recorded = self.record(exercise, outside)
         outside.take_away()
         calls_before = outside.calls()
-        replayer = MemoryReplayer(recorded)
+        clock = JumpingClock()
+        replayer = MemoryReplayer(recorded, clock=clock)
 
         with replayer.open():
             result = self.run(exercise, outside)
 
         assert replayer.unrecorded is None, str(replayer.unrecorded)
         assert expected == result
+        assert clock.actors == 0
         assert calls_before == outside.calls()
         assert replayer.unplayed() == []
 

@@ -5,6 +5,7 @@ They keep no time, no drift and no lanes; what they record passes through JSON, 
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pytest_fluxrun.context import Clock, Lane, entered
 from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.values import Value, decode, encode
 
-__all__ = ["MemoryRecorder", "MemoryReplayer", "Recorded"]
+__all__ = ["JumpingClock", "MemoryRecorder", "MemoryReplayer", "Recorded"]
 
 R = TypeVar("R")
 
@@ -32,6 +33,71 @@ class Recorded:
     request: Value
     answer: Value
     failed: bool
+
+
+class JumpingClock:
+    """Virtual time for one thread at a time: every wait ends at once, and moves the clock by its length.
+
+    Attributes:
+        actors: actors begun and not yet ended; 0 once all work is over.
+    """
+
+    over = False
+
+    def __init__(self) -> None:
+        self.actors = 0
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        """The current offset."""
+        return self._now_ns
+
+    def read(self) -> int:
+        """The current offset; reading moves nothing."""
+        return self._now_ns
+
+    def advance_to(self, offset_ns: int) -> None:
+        """Move forward."""
+        self._now_ns = max(self._now_ns, offset_ns)
+
+    def sleep(self, seconds: float) -> None:
+        """Jump."""
+        self._now_ns += round(seconds * 1e9)
+
+    def park(self, lock: Any, timeout_s: float | None) -> bool:
+        """Jump to the time-out; without one, wait for the lock."""
+        if timeout_s is None:
+            return bool(lock.acquire())
+        self.sleep(timeout_s)
+        return bool(lock.acquire(blocking=False))
+
+    def begin(self, pool: object | None = None, *, workers: int = 0) -> None:
+        """One more actor."""
+        del pool, workers
+        self.actors += 1
+
+    def started(self, pool: object | None = None) -> None:
+        """Actors are only counted."""
+
+    def adopt(self) -> bool:
+        """Every thread counts as one already."""
+        return False
+
+    def left(self) -> None:
+        """Actors are only counted."""
+
+    def end(self, pool: object | None = None) -> None:
+        """One actor less."""
+        del pool
+        self.actors -= 1
+
+    def dropped(self, pool: object) -> None:
+        """One actor less."""
+        self.end(pool)
+
+    def new_event_loop(self) -> Any:
+        """A real loop."""
+        return asyncio.new_event_loop()
 
 
 class _MemorySession:

@@ -113,6 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
 
+    def answer_stall(self, _: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"first")
+        self.wfile.flush()
+        self.server.gone.wait(5)
+        self.close_connection = True
+
     def answer_slow(self, _: bytes) -> None:
         self.server.gone.wait(5)
         self.close_connection = True

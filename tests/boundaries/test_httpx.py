@@ -12,9 +12,14 @@ import httpx
 import httpx2
 import pytest
 
+from pytest_fluxrun import patching
 from pytest_fluxrun.boundaries import httpx as httpx_boundary
 from pytest_fluxrun.boundaries import httpx2 as httpx2_boundary
+from pytest_fluxrun.boundary import Call
+from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, UnrecordedCall
 from pytest_fluxrun.testing.boundary import BoundaryContract
+from pytest_fluxrun.testing.sessions import JumpingClock, MemoryRecorder, MemoryReplayer, Recorded
+from pytest_fluxrun.values import has_opaque
 
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Nothing here speaks TLS; making a context anew for each client would be most of the tests' time."""
@@ -215,3 +220,128 @@ class TestHttpx2(HttpContract):
 
     boundary = httpx2_boundary.boundary
     exercises: ClassVar = {**sync_exercises(Quick(httpx2)), **async_exercises(Quick(httpx2))}
+
+
+@pytest.fixture
+def seams() -> Iterator[None]:
+    """The httpx seams for the length of a test."""
+    patching.install(httpx_boundary.boundary.patches(httpx))
+    yield
+    patching.restore_all()
+
+
+def recorded_events(url: str, *, read: int) -> list[Recorded]:
+    """A recording of an event stream of four chunks, of which the app reads some; 0: all."""
+    recorder = MemoryRecorder()
+    with recorder.open(), httpx.stream("GET", f"{url}/sse", verify=TLS) as response:
+        chunks = response.iter_raw()
+        assert len([next(chunks) for _ in range(read)] if read else list(chunks)) == (read or 4)
+    return recorder.finish()
+
+
+def test_chunk_is_not_served_before_its_time(seams: None, http_outside: Any) -> None:
+    """The virtual clock stands at each chunk's recorded offset, at least, when the app gets the chunk."""
+    recorded = recorded_events(http_outside.url, read=0)
+    http_outside.take_away()
+    clock = JumpingClock()
+
+    with MemoryReplayer(recorded, clock=clock).open(), httpx.stream("GET", f"{http_outside.url}/sse") as response:
+        served_at = [clock.now_ns() for _ in response.iter_raw()]
+
+    assert recorded[0].answer["times_ns"] == served_at
+    assert clock.now_ns() == recorded[0].answer["ended_ns"]
+
+
+def test_reading_on_in_an_abandoned_answer_is_an_unrecorded_call(seams: None, http_outside: Any) -> None:
+    """Code that reads further than the run did gets what is recorded, then a latched UnrecordedCall."""
+    replayer = MemoryReplayer(recorded_events(http_outside.url, read=2))
+    got = []
+
+    with replayer.open(), httpx.stream("GET", f"{http_outside.url}/sse") as response:
+        with pytest.raises(UnrecordedCall, match="reading on after chunk 2"):
+            got.extend(response.iter_raw())
+
+    assert len(got) == 0
+    assert replayer.unrecorded is not None
+
+
+def test_cancelled_stream_waits_for_the_app_s_own_timer(seams: None, http_outside: Any) -> None:
+    """Where the run's app gave up waiting for a chunk, the replay's app waits too, and gives up by its own time-out."""
+
+    async def impatient() -> list[bytes]:
+        got: list[bytes] = []
+        async with httpx.AsyncClient(verify=TLS) as client, client.stream("GET", f"{http_outside.url}/stall") as response:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    async for chunk in response.aiter_raw():
+                        got.append(chunk)  # noqa: PERF401 - the chunks before the time-out are what is asked for
+        return got
+
+    recorder = MemoryRecorder()
+    with recorder.open():
+        expected = asyncio.run(impatient())
+    recorded = recorder.finish()
+    http_outside.take_away()
+
+    with MemoryReplayer(recorded).open():
+        again = asyncio.run(impatient())
+
+    assert recorded[0].answer["end"] == "cancelled"
+    assert expected == again == [b"first"]
+
+
+def test_replay_makes_no_tls_context(seams: None) -> None:
+    """A client made on a virtual clock loads no certificates; outside of runs it loads the usual ones."""
+    with MemoryReplayer([], clock=JumpingClock()).open(), httpx.Client() as client:
+        replayed = client._transport._pool._ssl_context.cert_store_stats()["x509"]
+    with httpx.Client() as client:
+        live = client._transport._pool._ssl_context.cert_store_stats()["x509"]
+
+    assert replayed == 0
+    assert live > 0
+
+
+def test_transport_that_reaches_no_network_is_no_crossing(seams: None) -> None:
+    """MockTransport answers in a replay as it does everywhere, and nothing is recorded."""
+    recorder = MemoryRecorder()
+    client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(204)))
+
+    with recorder.open(), client:
+        status = client.get("http://nowhere.example/").status_code
+
+    assert status == 204
+    assert recorder.finish() == []
+
+
+def test_password_in_the_url_is_not_recorded(seams: None, http_outside: Any) -> None:
+    """Credentials in a URL stay out of the request's form; the header that httpx makes of them is the kind's affair."""
+    recorder = MemoryRecorder()
+    with recorder.open():
+        httpx.get(http_outside.url.replace("//", "//me:secret@") + "/json", verify=TLS)
+
+    request = recorder.finish()[0].request
+
+    assert request["url"] == f"{http_outside.url}/json"
+
+
+def test_answer_over_the_bound_can_not_be_replayed(
+    seams: None, http_outside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer larger than the bound reaches the app whole, is not kept, and is refused at replay."""
+    monkeypatch.setattr(httpx_boundary, "_MAX_BODY_BYTES", 8)
+    recorder = MemoryRecorder()
+    with recorder.open():
+        body = httpx.get(f"{http_outside.url}/json", verify=TLS).content
+    recorded = recorder.finish()
+
+    with MemoryReplayer(recorded).open(), pytest.raises(OpaqueValue):
+        httpx.get(f"{http_outside.url}/json", verify=TLS)
+
+    assert len(body) > 8
+    assert has_opaque(recorded[0].answer)
+
+
+def test_damaged_answer_is_refused() -> None:
+    """A stored answer without its fields is a DamagedBundle, not a KeyError."""
+    with pytest.raises(DamagedBundle):
+        httpx_boundary.boundary.load({"status": 200}, Call({}))

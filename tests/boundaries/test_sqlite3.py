@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
 
+from pytest_fluxrun import patching
 from pytest_fluxrun.boundaries import sqlite3 as sqlite3_boundary
+from pytest_fluxrun.boundaries.sqlite import outcome as sqlite_outcome
+from pytest_fluxrun.boundary import Call
+from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, UnrecordedCall
 from pytest_fluxrun.testing.boundary import BoundaryContract
+from pytest_fluxrun.testing.sessions import MemoryRecorder, MemoryReplayer, Recorded
+from pytest_fluxrun.values import has_opaque
 
 
 def opened(function: Callable[[Any], Any], **settings: Any) -> Callable[[Any], Any]:
@@ -246,3 +252,185 @@ class TestSqlite3(BoundaryContract):
     @pytest.fixture
     def outside(self, file_outside: Any) -> Any:
         return file_outside
+
+
+@pytest.fixture
+def seams() -> Iterator[None]:
+    """The sqlite3 seams for the length of a test."""
+    patching.install(sqlite3_boundary.boundary.patches(sqlite3))
+    yield
+    patching.restore_all()
+
+
+@pytest.fixture
+def connection(seams: None, file_outside: Any) -> Iterator[Any]:
+    """A live connection to the file, opened outside of every run, as a pool's is."""
+    with contextlib.closing(sqlite3.connect(file_outside.path)) as opened_:
+        yield opened_
+
+
+def add_and_read(connection: Any) -> Any:
+    """A transaction, and what it leaves."""
+    with connection:
+        connection.execute("INSERT INTO note (text) VALUES ('added')")
+    return connection.execute("SELECT text FROM note").fetchall()
+
+
+def recorded_on(connection: Any, function: Callable[[Any], Any]) -> list[Recorded]:
+    """What a function does with a connection, recorded."""
+    recorder = MemoryRecorder()
+    with recorder.open():
+        function(connection)
+    return recorder.finish()
+
+
+def test_live_connection_touches_no_file_in_a_replay(connection: Any) -> None:
+    """A connection opened before a replay serves the recording in it, and is live again after it."""
+    recorded = recorded_on(connection, add_and_read)
+    connection.execute("UPDATE note SET text = 'changed since'")
+    connection.commit()
+
+    with MemoryReplayer(recorded).open():
+        served = add_and_read(connection)
+
+    assert served == [("added",)]
+    assert connection.execute("SELECT text FROM note").fetchall() == [("changed since",)]
+
+
+def test_statement_left_open_before_a_replay_reads_no_further_in_it(connection: Any) -> None:
+    """A served statement ends what the cursor was doing on the file."""
+    recorded = recorded_on(connection, lambda opened_: opened_.execute("SELECT 1 AS one").fetchall())
+    cursor = connection.execute("SELECT id FROM item ORDER BY id")
+    first = cursor.fetchone()
+
+    with MemoryReplayer(recorded).open():
+        served = cursor.execute("SELECT 1 AS one").fetchall()
+
+    assert first == (1,)
+    assert served == [(1,)]
+
+
+def test_connection_of_an_earlier_replay_works_in_the_next(seams: None, file_outside: Any) -> None:
+    """The state that one replay served does not leak into the next."""
+    recorder = MemoryRecorder()
+    with recorder.open(), contextlib.closing(sqlite3.connect(file_outside.path)) as live:
+        live.execute("INSERT INTO note (text) VALUES ('x')")
+    recorded = recorder.finish()
+    with MemoryReplayer(recorded).open():
+        private = sqlite3.connect(file_outside.path)
+        private.execute("INSERT INTO note (text) VALUES ('x')")
+        inside = private.in_transaction
+
+    with MemoryReplayer(recorded[1:]).open(), contextlib.closing(private):
+        before = private.in_transaction
+        private.execute("INSERT INTO note (text) VALUES ('x')")
+        after = private.in_transaction
+
+    assert [True, False, True] == [inside, before, after]
+
+
+def test_commit_and_rollback_without_a_transaction_cross_nothing(connection: Any) -> None:
+    """Pools roll back on return: where nothing is open, that is no interaction."""
+
+    def idle(opened_: Any) -> None:
+        opened_.commit()
+        opened_.rollback()
+        with opened_:
+            pass
+
+    assert recorded_on(connection, idle) == []
+
+
+def test_fetching_on_after_the_recorded_rows_is_an_unrecorded_call(connection: Any) -> None:
+    """Code that fetches more rows than the run did gets a latched UnrecordedCall that says where."""
+    recorded = recorded_on(connection, lambda opened_: opened_.execute("SELECT id FROM item").fetchone())
+    replayer = MemoryReplayer(recorded)
+
+    with replayer.open(), pytest.raises(UnrecordedCall, match="fetching on after row 1"):
+        connection.execute("SELECT id FROM item").fetchall()
+
+    assert replayer.unrecorded is not None
+
+
+def test_unrecorded_transaction_control_is_local(connection: Any) -> None:
+    """BEGIN, ROLLBACK and their misuse behave as the library's own where the run has none of them."""
+    with MemoryReplayer([]).open():
+        connection.execute("BEGIN")
+        begun = connection.in_transaction
+        with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+            connection.execute("BEGIN IMMEDIATE")
+        connection.execute("SAVEPOINT one")
+        connection.execute("ROLLBACK TO one")
+        kept = connection.in_transaction
+        connection.rollback()
+        with pytest.raises(sqlite3.OperationalError, match="cannot commit - no transaction is active"):
+            connection.execute("COMMIT")
+        ended = connection.in_transaction
+
+    assert [True, True, False] == [begun, kept, ended]
+
+
+def test_unrecorded_pragma_that_sets_is_local_and_one_that_reads_the_schema_is_not(connection: Any) -> None:
+    """A setting goes to a private connection; an answer about the file's schema is never made up."""
+    replayer = MemoryReplayer([])
+
+    with replayer.open():
+        connection.execute("PRAGMA busy_timeout = 1234")
+        assert replayer.unrecorded is None
+        with pytest.raises(UnrecordedCall):
+            connection.execute("PRAGMA table_info(item)")
+
+
+def test_blob_is_refused_at_replay(connection: Any) -> None:
+    """A blob handle can't be given back: the record says so and the replay fails closed."""
+
+    def blob(opened_: Any) -> bytes:
+        with opened_.blobopen("item", "data", 1) as handle:
+            return bytes(handle.read())
+
+    recorded = recorded_on(connection, blob)
+
+    with MemoryReplayer(recorded).open(), pytest.raises(OpaqueValue):
+        blob(connection)
+
+    assert has_opaque(recorded[0].answer)
+
+
+def test_rows_over_the_bound_are_not_kept(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that streams more rows than the bound holds no more of them, and can't be replayed."""
+    monkeypatch.setattr(sqlite_outcome, "_MAX_ROWS", 1)
+
+    recorded = recorded_on(connection, lambda opened_: list(opened_.execute("SELECT id FROM item")))
+
+    assert has_opaque(recorded[0].answer)
+
+
+def test_rows_fetched_after_the_run_are_not_kept(connection: Any) -> None:
+    """A cursor that outlives its run adds nothing to the record."""
+    recorder = MemoryRecorder()
+    with recorder.open():
+        cursor = connection.execute("SELECT id FROM item ORDER BY id")
+        cursor.fetchone()
+
+    rest = cursor.fetchall()
+
+    assert rest == [(2,), (3,)]
+    assert recorder.finish()[0].answer["rows"] == [[1]]
+
+
+def test_converter_s_answer_is_copied(seams: None, file_outside: Any) -> None:
+    """What a converter made is recorded as it was, although the app changes it before the run ends."""
+    sqlite3.register_converter("fluxrun_list", lambda data: [data.decode()])
+    recorder = MemoryRecorder()
+    with recorder.open():
+        with contextlib.closing(sqlite3.connect(file_outside.path, detect_types=sqlite3.PARSE_COLNAMES)) as live:
+            (made,) = live.execute("SELECT name AS 'n [fluxrun_list]' FROM item WHERE id = 1").fetchone()
+        made.clear()
+
+    assert recorder.finish()[1].answer["rows"] == [[["one"]]]
+
+
+def test_damaged_answer_is_refused() -> None:
+    """A stored answer without its fields is a DamagedBundle, not a KeyError."""
+    with pytest.raises(DamagedBundle):
+        sqlite3_boundary.boundary.load({"columns": None}, Call({}))
