@@ -5,10 +5,10 @@ The clocks here are the real ones inside a run too. What counts as a read is dec
 
 from __future__ import annotations
 
-import os
 import time as _time
 from types import ModuleType
 
+from pytest_fluxrun.config import current_settings
 from pytest_fluxrun.context import LANE
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.places import is_library
@@ -26,9 +26,7 @@ __all__ = [
 
 
 def _extension() -> ModuleType | None:
-    """The C extension, or None: not built, unwanted, or in an interpreter that it doesn't serve."""
-    if os.environ.get("FLUXRUN_PURE") == "1":
-        return None
+    """The C extension, or None: not built, or in an interpreter that it doesn't serve."""
     try:
         from pytest_fluxrun import _ambient
     except ImportError:
@@ -48,7 +46,7 @@ perf_counter_ns = _time.perf_counter_ns if _native is None else _native.real_per
 
 def is_native() -> bool:
     """Whether the C extension interposes clock and entropy; otherwise attribute wrappers do, and see less."""
-    return _native is not None
+    return _native is not None and not current_settings().pure
 
 
 def install() -> None:
@@ -57,7 +55,7 @@ def install() -> None:
     Raises:
         FluxRunError: another interpreter of the process has them.
     """
-    if _native is None:
+    if _native is None or not is_native():
         return
     try:
         _native.install(LANE, is_library)

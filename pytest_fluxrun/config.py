@@ -109,7 +109,7 @@ def load_settings(arguments: Mapping[str, Any], *, environ: Mapping[str, str], s
         arguments: by name; None counts as not given.
         environ: the environment; an empty variable counts as not given.
         start_dir: where the search for `pyproject.toml` begins; the nearest one upward with `[tool.fluxrun]` counts.
-            Relative paths are relative to that file where it gives them or where they are defaults, else to `start_dir`.
+            Relative paths are relative to that file where it gives them or they are defaults, else to `start_dir`.
 
     Raises:
         SettingsError: a setting is unknown or can't be used, in any of the three places.

@@ -21,6 +21,7 @@ __all__ = [
     "Entry",
     "OpenRun",
     "RegisteredEntry",
+    "flush_runs",
     "open_run",
     "register",
     "registered",
@@ -120,6 +121,7 @@ class RegisteredEntry:
 
 _registered: dict[str, RegisteredEntry] = {}
 _opener: Callable[[str, Entry], OpenRun | None] | None = None
+_flusher: Callable[[], object] | None = None
 
 
 def register(name: str, entry: Entry, target: Any) -> None:
@@ -160,10 +162,22 @@ def registered_entry(name: str) -> RegisteredEntry:
         ) from None
 
 
-def set_opener(opener: Callable[[str, Entry], OpenRun | None] | None) -> None:
-    """Say who records runs; None: nobody. `recording` calls this at `init`."""
-    global _opener  # noqa: PLW0603 - the one process-wide switch between recording and not
-    _opener = opener
+def set_opener(
+    opener: Callable[[str, Entry], OpenRun | None] | None, flusher: Callable[[], object] | None = None
+) -> None:
+    """Say who records runs; None: nobody. `recording` calls this at `init`.
+
+    Args:
+        flusher: waits, for a bounded time, until what was recorded is stored.
+    """
+    global _opener, _flusher  # noqa: PLW0603 - the one process-wide switch between recording and not
+    _opener, _flusher = opener, flusher
+
+
+def flush_runs() -> None:
+    """Wait until what was recorded is stored, where anything records; for entries that learn of their process's end."""
+    if _flusher is not None:
+        _flusher()
 
 
 def open_run(name: str, entry: Entry) -> OpenRun | None:

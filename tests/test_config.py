@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
 from pytest_fluxrun.config import Settings, current_settings, load_settings, use_settings
 from pytest_fluxrun.errors import SettingsError
 
@@ -84,7 +85,14 @@ WRONG = [
     ("\nsampl = 1", {}, {}, "there is no setting 'sampl'", "pyproject.toml:3 [tool.fluxrun]", "did you mean 'sample'?"),
     ("", {"FLUXRUN_KEEP_4X": "1"}, {}, "there is no setting 'keep_4x'", "the variable FLUXRUN_KEEP_4X", "'keep_4xx'?"),
     ("", {}, {"zzz": 1}, "there is no setting 'zzz'", "the argument zzz", "the settings are allow, deny"),
-    ("sample = 7", {}, {}, "the setting sample 7 can't be used", "pyproject.toml:2 [tool.fluxrun]", "the default is 0.0"),
+    (
+        "sample = 7",
+        {},
+        {},
+        "the setting sample 7 can't be used",
+        "pyproject.toml:2 [tool.fluxrun]",
+        "the default is 0.0",
+    ),
     ("", {"FLUXRUN_SLOW_S": "-1"}, {}, "the setting slow_s '-1'", "greater than 0; it comes from the variable", "none"),
     ("", {}, {"log_level": "loud"}, "the setting log_level 'loud'", "it must be a level of logging", "'NOTSET'"),
     ("", {}, {"project": "my shop"}, "the setting project 'my shop'", "the argument project", "letters, digits"),
@@ -92,7 +100,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("toml", "environ", "arguments", "what", "why", "next_step"), WRONG, ids=[case[3] for case in WRONG])
+@pytest.mark.parametrize(
+    ("toml", "environ", "arguments", "what", "why", "next_step"), WRONG, ids=[case[3] for case in WRONG]
+)
 def test_a_wrong_setting_says_which_where_and_what_next(
     tmp_path: Path, toml: str, environ: dict[str, str], arguments: dict[str, Any], what: str, why: str, next_step: str
 ) -> None:

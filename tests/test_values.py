@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
+
 from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, RecordedError, ValueNotEncodable
 from pytest_fluxrun.values import (
     decode,
@@ -191,8 +192,17 @@ def test_memoryview_comes_back_as_one() -> None:
 
 JSON_KEYS = st.text() | st.integers() | st.booleans() | st.tuples(st.text(), st.integers())
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-    | st.decimals(allow_nan=False) | st.datetimes() | st.dates() | st.timedeltas() | st.uuids(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.decimals(allow_nan=False)
+    | st.datetimes()
+    | st.dates()
+    | st.timedeltas()
+    | st.uuids(),
     lambda inner: st.lists(inner) | st.dictionaries(JSON_KEYS, inner) | st.tuples(inner, inner) | st.sets(st.text()),
     max_leaves=20,
 )
@@ -295,7 +305,13 @@ def test_cycles_and_depth_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{"~": "nonsense", "v": 1}, {"~": "bytes"}, {"~": "Decimal", "v": "x"}, {"~": "dict", "v": [[1]]}, {"~": [], "v": 1}],
+    [
+        {"~": "nonsense", "v": 1},
+        {"~": "bytes"},
+        {"~": "Decimal", "v": "x"},
+        {"~": "dict", "v": [[1]]},
+        {"~": [], "v": 1},
+    ],
 )
 def test_what_is_no_value_is_damaged(value: Any) -> None:
     """Unknown tags and broken contents give one typed error."""
@@ -389,7 +405,7 @@ def test_only_loaded_exception_classes_are_built(name: str) -> None:
 
 
 def test_a_constructor_in_c_gives_a_stand_in() -> None:
-    """pydantic's ValidationError can't be made from arguments."""
+    """Pydantic's ValidationError can't be made from arguments."""
     with pytest.raises(ValueError, match="valid integer") as caught:
         TypeAdapter(int).validate_python("x")
 

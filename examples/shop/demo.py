@@ -99,7 +99,7 @@ class Demo:
         bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
         if (self.root / "shop.db").exists():
             raise StepFailed("a replay made a database file: it went live")
-        names = frozenset(case.attrib["name"] for case in bad)
+        names = frozenset(f"{case.attrib['classname']}::{case.attrib['name']}" for case in bad)
         show(output, last=5 if not bad else 12)
         return Suite(expected, len(cases) - len(bad), names, output)
 
@@ -145,7 +145,7 @@ def server(demo: Demo, application: str, **variables: str) -> Iterator[str]:
 
 def record(demo: Demo) -> None:
     """Run both servers under real traffic until the shop has failed."""
-    settings = {"FLUXRUN_STORE": "runs", "FLUXRUN_SAMPLE": "1"}
+    settings = {"FLUXRUN_STORE": "runs", "FLUXRUN_SAMPLE": "1", "FLUXRUN_TOKEN": demo.fluxrun("token").strip()}
     with ExitStack() as stack:
         payments_url = stack.enter_context(server(demo, "payments:app"))
         shop_url = stack.enter_context(server(demo, "shop.main:app", SHOP_PAYMENTS_URL=payments_url, **settings))

@@ -1,8 +1,8 @@
 """The clock, recorded and served value by value: through the C extension, or attribute wrappers where it is absent.
 
-The wrappers see calls through the module `time`. They don't see copies made before they were installed (`from time
-import time`, default arguments) nor `datetime.now()` and `date.today()`, whose C types can't be patched: those read the real
-clock when recording, and the run's virtual one, by way of time-machine, when replaying (`replaying.traveller`).
+The wrappers see calls through the module `time`. They don't see copies made before them (`from time import time`, default
+arguments) nor `datetime.now()` and `date.today()`, whose C types can't be patched: those read the real clock when
+recording and, by way of time-machine, the run's virtual one when replaying (`replaying.traveller`).
 """
 
 from __future__ import annotations

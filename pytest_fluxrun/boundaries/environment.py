@@ -1,7 +1,7 @@
 """os.environ: each variable that a run reads is recorded, and served in a replay. An ambient boundary: never matched.
 
-Every way of reading goes through `__getitem__`: `get`, `in`, `os.getenv`, `items`. Which names there are (iteration, `len`,
-`copy`) is live, and so is what is set; `os.environb` and the C-level environment aren't covered.
+Every way of reading goes through `__getitem__`: `get`, `in`, `os.getenv`, `items`. Which names there are (iteration,
+`len`, `copy`) is live, and so is what is set; `os.environb` and the C-level environment aren't covered.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 def host(name: str, target: T, *, effects: Iterable[str] | None = None) -> T:
     """The object to use in place of `target`: its public methods are recorded, and answered in a replay.
 
-    Sync and async methods, generators and async generators (item by item), `obj[...]`, `in`, `len`, iteration, `with` and
-    calling the object itself cross the boundary. It passes for the target in `isinstance`. Typed answers (pydantic models,
-    dataclasses, enums) need the method's return annotation to be rebuilt.
+    Sync and async methods, generators and async generators (item by item), `obj[...]`, `in`, `len`, iteration, `with`
+    and calling the object itself cross the boundary. It passes for the target in `isinstance`. Typed answers (pydantic
+    models, dataclasses, enums) need the method's return annotation to be rebuilt.
 
     Args:
         name: names the boundary, `host:<name>`, in bundles and reports.

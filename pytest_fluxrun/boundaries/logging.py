@@ -1,4 +1,4 @@
-"""logging: what the app logs in a run is kept with it. Never alters, filters or delays a record, and answers nothing."""
+"""logging: what the app logs in a run is kept with it. Never alters or filters a record, and answers nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STANDARD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asct
 
 
 class Logging(Seams):
-    """The seam in the logging module: where a record that passed the logger's level and filters goes to the handlers."""
+    """The seam in the logging module: where a record that passed level and filters goes to the handlers."""
 
     name: ClassVar[str] = "logging"
     modules: ClassVar[tuple[str, ...]] = ("logging",)

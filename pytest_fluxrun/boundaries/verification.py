@@ -1,7 +1,7 @@
 """hmac.compare_digest without the C extension: reports each result to the lane, as the extension does.
 
-The same protocol as clock and entropy (`Lane.ambient`): recording appends (function, code, instruction, result); a replay
-is asked with both operands and answers where one is a redaction token, else NotImplemented makes the comparison real.
+The same protocol as clock and entropy (`Lane.ambient`): recording appends (function, code, instruction, result); a
+replay is asked with both operands and answers where one is a redaction token, else NotImplemented makes it real.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import wrapt
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
-from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, open_run
+from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, flush_runs, open_run
 from pytest_fluxrun.errors import DeadlineExceeded, RunNotReady
 from pytest_fluxrun.values import Value, decode, dump_error, encode, encode_or_opaque
 
@@ -76,11 +76,28 @@ class _Instrumented(wrapt.ObjectProxy[Any]):
         self._self_name = name
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.__wrapped__(scope, receive, _flushing(send))
+            return
         run = open_run(self._self_name, entry) if scope["type"] == "http" else None
         if run is None:
             await self.__wrapped__(scope, receive, send)
             return
         await _record(self.__wrapped__, scope, receive, send, run)
+
+
+def _flushing(send: Send) -> Send:
+    """`send`, which stores what was recorded before it says that shut-down is complete.
+
+    A server that ends on a signal may never run exit handlers (uvicorn raises the signal again).
+    """
+
+    async def flush_first(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            await asyncio.get_running_loop().run_in_executor(None, flush_runs)
+        await send(message)
+
+    return flush_first
 
 
 class _Exchange:

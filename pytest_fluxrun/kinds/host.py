@@ -1,7 +1,7 @@
 """The kind host: how explicit host calls are compared and shown. Pure; no I/O.
 
-A request is `{"target", "method", "args": list, "kwargs": dict, "effect": bool}` of plain values; `step` counts the items
-taken from a generator, from 1.
+A request is `{"target", "method", "args": list, "kwargs": dict, "effect": bool}` of plain values; `step` counts the
+items taken from a generator, from 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _READS: Final = re.compile(
 
 
 def reads_by_name(method: str) -> bool:
-    """Whether a method that nobody declared reads, judged by its first word: `get_order`, `findAll`; else it's an effect."""
+    """Whether an undeclared method reads, judged by its first word: `get_order`, `findAll`; else it's an effect."""
     return _READS.match(method) is not None
 
 

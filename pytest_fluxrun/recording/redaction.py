@@ -111,7 +111,7 @@ def _deadline(budget_s: float) -> Callable[[], None]:
 
 
 def _global_secrets(search: Search, blob: str) -> list[str]:
-    """Longest first, so that one inside another doesn't spoil it; a plain word that is also a key, only at its place."""
+    """Longest first, so that one inside another doesn't spoil it; a word that is also a key, only at its place."""
     keys = "\n".join(search.keys)
     found = dict.fromkeys((*search.secrets, *map(_unescaped, secrets_by_look(blob))))
     chosen = []
@@ -231,7 +231,7 @@ class _OwnPlaces:
 
 
 def redact_run(run: Run, *, deny: Iterable[str] = (), allow: Iterable[str] = (), budget_s: float = BUDGET_S) -> Run:
-    """A run without its secrets: input, outcome, interactions, reads and logs, the preamble's too. Its `tokens` are set.
+    """A run without its secrets: in input, outcome, interactions, reads, logs and preamble. Its `tokens` are set.
 
     The key is drawn here and forgotten on return. Clock and entropy reads are kept as they are.
 

@@ -28,9 +28,9 @@ _HEX: Final = re.compile(r"(?=.*[0-9])(?:[0-9a-f]+|[0-9A-F]+)(?:-(?:[0-9a-f]+|[0
 class Tokens:
     """The tokens of one run, made with its key.
 
-    A token is as long as its secret, in UTF-8, so that lengths stay right: `fx` and hex digits. A secret that is a number,
-    or hexadecimal with or without dashes, gets one of the same shape, since code parses it (a UUID, a signature); base64
-    padding stays.
+    A token is as long as its secret, in UTF-8, so that lengths stay right: `fx` and hex digits. A secret that is a
+    number, or hexadecimal with or without dashes, gets one of the same shape, since code parses it (a UUID, a
+    signature); base64 padding stays.
 
     Args:
         key: random, of one run; equal secrets get equal tokens in it and in no other.

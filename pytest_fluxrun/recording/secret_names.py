@@ -1,7 +1,7 @@
 """Which names say that a value is a secret: header, cookie, JSON key, variable, column and parameter names. Pure.
 
-A name is judged by its words (`apiKey`, `API_KEY` and `x-api-key` have the same ones), so that `author`, `tokenizer` and
-`max_tokens` don't count as `auth` and `token`.
+A name is judged by its words (`apiKey`, `API_KEY` and `x-api-key` have the same ones), so that `author`, `tokenizer`
+and `max_tokens` don't count as `auth` and `token`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,115 @@ class Sort(Enum):
 
 
 _WORDS: Final = frozenset(
-    "password passwords passwd pwd passphrase passcode secret secrets token tokens apikey authorization auth cookie "
-    "credential credentials signature sig hmac cvv cvc ssn pin otp totp jwt bearer session sessionid sessid phpsessid "
-    "jsessionid sid csrf xsrf csrftoken sessiontoken".split(),
+    [
+        "password",
+        "passwords",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "passcode",
+        "secret",
+        "secrets",
+        "token",
+        "tokens",
+        "apikey",
+        "authorization",
+        "auth",
+        "cookie",
+        "credential",
+        "credentials",
+        "signature",
+        "sig",
+        "hmac",
+        "cvv",
+        "cvc",
+        "ssn",
+        "pin",
+        "otp",
+        "totp",
+        "jwt",
+        "bearer",
+        "session",
+        "sessionid",
+        "sessid",
+        "phpsessid",
+        "jsessionid",
+        "sid",
+        "csrf",
+        "xsrf",
+        "csrftoken",
+        "sessiontoken",
+    ],
 )
-_NUMBERS_TOO: Final = frozenset("password passwd pwd passcode pin cvv cvc ssn otp secret".split())
+_NUMBERS_TOO: Final = frozenset(["password", "passwd", "pwd", "passcode", "pin", "cvv", "cvc", "ssn", "otp", "secret"])
 _FLAT: Final = ("password", "passwd", "secret", "apikey", "credential", "authorization", "privatekey", "accesskey")
-_KEY_OWNERS: Final = frozenset("api access secret private signing encryption master service account ssh".split())
+_KEY_OWNERS: Final = frozenset(
+    ["api", "access", "secret", "private", "signing", "encryption", "master", "service", "account", "ssh"]
+)
 _NOT_THE_VALUE: Final = frozenset(
-    "type count counts limit max min name names timeout ttl url uri endpoint method provider scheme enabled required "
-    "expires expiry expiration expired in at length size version status format policy algorithm alg strategy mode "
-    "location hint details usage budget index ids".split(),
+    [
+        "type",
+        "count",
+        "counts",
+        "limit",
+        "max",
+        "min",
+        "name",
+        "names",
+        "timeout",
+        "ttl",
+        "url",
+        "uri",
+        "endpoint",
+        "method",
+        "provider",
+        "scheme",
+        "enabled",
+        "required",
+        "expires",
+        "expiry",
+        "expiration",
+        "expired",
+        "in",
+        "at",
+        "length",
+        "size",
+        "version",
+        "status",
+        "format",
+        "policy",
+        "algorithm",
+        "alg",
+        "strategy",
+        "mode",
+        "location",
+        "hint",
+        "details",
+        "usage",
+        "budget",
+        "index",
+        "ids",
+    ],
 )
 """Last words of names that speak about a secret and don't hold it: `token_type`, `session_timeout`, `password_hint`."""
 
 STEMS: Final = (
-    *("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential", "sig", "hmac", "cv", "ssn", "pin", "otp"),
+    *(
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "key",
+        "auth",
+        "cookie",
+        "credential",
+        "sig",
+        "hmac",
+        "cv",
+        "ssn",
+        "pin",
+        "otp",
+    ),
     *("jwt", "bearer", "sess", "sid", "srf"),
 )
 """Lower-case fragments, one of which each denied name holds: a cheap test before anything is parsed."""

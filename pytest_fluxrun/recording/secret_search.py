@@ -1,7 +1,7 @@
 """Finds the secrets of a run: a walk over its tagged JSON that judges values by the names at which they stand. Pure.
 
-Covers dict keys, header pairs, cookies, JSON and form bodies in strings and bytes, queries, user info of URLs, `name=value`
-in log lines, quoted literals in SQL, and values that are secrets by their look (PEM, JWT, cloud keys, FluxRun's own).
+Covers dict keys, header pairs, cookies, JSON and form bodies in strings and bytes, queries, user info of URLs,
+`name=value` in log lines, quoted literals in SQL, and values that look like secrets (PEM, JWT, cloud keys, FluxRun's).
 """
 
 from __future__ import annotations
@@ -30,9 +30,46 @@ _SHORTEST_PART: Final = 16
 _LONGEST_PROSE: Final = 100_000
 
 _COMMON: Final = frozenset(
-    "true false null none undefined unknown default password passwd secret secrets token tokens bearer basic digest admin "
-    "test testing example public private enabled disabled required optional string number object session cookie "
-    "authorization anonymous signature credential credentials redacted filtered".split(),
+    [
+        "true",
+        "false",
+        "null",
+        "none",
+        "undefined",
+        "unknown",
+        "default",
+        "password",
+        "passwd",
+        "secret",
+        "secrets",
+        "token",
+        "tokens",
+        "bearer",
+        "basic",
+        "digest",
+        "admin",
+        "test",
+        "testing",
+        "example",
+        "public",
+        "private",
+        "enabled",
+        "disabled",
+        "required",
+        "optional",
+        "string",
+        "number",
+        "object",
+        "session",
+        "cookie",
+        "authorization",
+        "anonymous",
+        "signature",
+        "credential",
+        "credentials",
+        "redacted",
+        "filtered",
+    ],
 )
 _WORD: Final = re.compile(r"[a-z_]+")
 _SCHEME: Final = re.compile(r"(?:Bearer|Basic|Token|ApiKey|Negotiate|Digest|JWT|[A-Z0-9-]{4,})\s+(?=\S)", re.IGNORECASE)
@@ -290,7 +327,7 @@ def _unquoted(text: str) -> str:
 
 
 def _secret_parts(text: str) -> Iterable[str]:
-    """What in a denied value is the secret: the signature of a JWT, the values of `t=1,v1=ab…`, what follows `Bearer`."""
+    """What in a denied value is the secret: a JWT's signature, the long values of `t=1,v1=ab…`, what follows `Bearer`."""
     text = text.strip()
     scheme = _SCHEME.match(text)
     if scheme is not None:

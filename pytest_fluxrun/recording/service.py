@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import random
@@ -128,8 +129,9 @@ def init(**arguments: Any) -> None:
     preamble = Recorder("", "", _ignore, preamble=True, max_interactions=settings.max_run_interactions)
     _service = _Service(settings, sealer, preamble)
     LANE.set(preamble.lane)
-    set_opener(_service.open_run)
-    atexit.register(flush, settings.flush_at_exit_s)
+    at_exit = functools.partial(flush, settings.flush_at_exit_s)
+    set_opener(_service.open_run, at_exit)
+    atexit.register(at_exit)
 
 
 def keep() -> None:

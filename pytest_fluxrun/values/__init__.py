@@ -1,6 +1,7 @@
 """Python values as tagged JSON, and back: a closed set of types, never pickle, never a class name to import. No I/O.
 
-`tagged` holds the format, `typed` the objects that live annotations rebuild, `raised` the errors, `copies` the snapshots.
+`tagged` and `scalars` hold the format, `typed` the objects that live annotations rebuild, `raised` the errors, `copies`
+the snapshots.
 """
 
 from __future__ import annotations

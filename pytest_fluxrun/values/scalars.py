@@ -1,4 +1,7 @@
-"""Scalars as tagged JSON, and back: strings, numbers, bytes, times, addresses, paths. Reading and writing share this file."""
+"""Scalars as tagged JSON, and back: strings, numbers, bytes, times, addresses, paths.
+
+Reading and writing share this file.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,14 @@ from pytest_fluxrun.values import typed
 __all__ = ["BY_CONTENT", "BY_TEXT", "SCALARS", "Value", "is_utf8", "tagged"]
 
 Value: TypeAlias = Any
-"""JSON: None, bool, int of 64 bits, finite float, str, list, dict with str keys. `Any` to the type checker and to pydantic,
-which would otherwise validate every node of a run; `decode` checks each."""
+"""JSON: None, bool, int of 64 bits, finite float, str, list, dict with str keys. `Any` to the type checker and to
+pydantic, which would otherwise validate every node of a run; `decode` checks each."""
 
 _INT64: Final = 2**63
 
 
 def tagged(tag: str, content: Value) -> Value:
+    """A tagged value."""
     return {"~": tag, "v": content}
 
 
@@ -42,6 +46,7 @@ def text_value(text: str) -> Value:
 
 
 def is_utf8(text: str) -> bool:
+    """Whether a string has no lone surrogates, which JSON in UTF-8 can't hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

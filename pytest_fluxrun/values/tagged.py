@@ -329,7 +329,7 @@ def decode(value: Value, annotation: Any = Any) -> Any:
 
     Args:
         value: from `encode`, perhaps through JSON.
-        annotation: the live code's type of the object: where models, dataclasses, enums and named tuples find their class.
+        annotation: the live code's type of the object: where models, dataclasses, enums, named tuples find their class.
 
     Raises:
         OpaqueValue: something in it wasn't encodable, or the annotation doesn't lead to its class.

@@ -1,7 +1,7 @@
 """Objects of the app's own classes: taken apart into fields, and rebuilt as the class that a live annotation reaches.
 
-A recorded class name only chooses among the classes that the annotation reaches; it never leads to an import. No `__init__`
-and no validator of the app runs while an object is rebuilt, so the fields come back as they were.
+A recorded class name only chooses among the classes that the annotation reaches; it never leads to an import. Where the
+shape is unchanged no `__init__` and no validator of the app runs, so the fields come back as they were.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _with_subclasses(classes: Iterable[type]) -> Iterator[type]:
 
 
 def reachable(annotation: Any) -> tuple[type, ...]:
-    """The classes of typed objects that an annotation mentions, through generics and through the fields of those classes."""
+    """The classes of typed objects that an annotation mentions, through generics and the fields of those classes."""
     try:
         return _reachable(annotation)
     except TypeError:  # an unhashable annotation, e.g. Annotated[..., a list]

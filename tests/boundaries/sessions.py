@@ -1,4 +1,4 @@
-"""A small recorder and replayer for boundary tests: the Session protocol on JSON, without clock, lanes and matching rules."""
+"""A small recorder and replayer for boundary tests: the Session protocol on JSON, without clock and matching rules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
+
 from pytest_fluxrun import patching
 from pytest_fluxrun.boundary import Seams
 from pytest_fluxrun.context import LANE, Lane, entered
@@ -24,7 +25,9 @@ class Record:
 
     def through_json(self) -> None:
         """What a bundle does to it."""
-        self.interactions, self.reads, self.logs = orjson.loads(orjson.dumps([self.interactions, self.reads, self.logs]))
+        self.interactions, self.reads, self.logs = orjson.loads(
+            orjson.dumps([self.interactions, self.reads, self.logs])
+        )
 
 
 class _Base:

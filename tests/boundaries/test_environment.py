@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from pytest_fluxrun.boundaries.environment import boundary
 
+from pytest_fluxrun.boundaries.environment import boundary
 from tests.boundaries.sessions import Replayer, recorded, seams, session
 
 

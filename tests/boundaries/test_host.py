@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 import pytest
+
 from pytest_fluxrun.boundaries.host import host
 from pytest_fluxrun.errors import OpaqueValue, SettingsError, UnrecordedCall
 from pytest_fluxrun.values import has_opaque
-
 from tests.boundaries.sessions import Replayer, recorded, session
 
 
@@ -57,7 +57,7 @@ class Orders:
         self.lived.append("remove")
         raise OrderGone(order_id, hint="look in the archive")
 
-    def raw(self, order_id: str):  # noqa: ANN201 - without an annotation on purpose
+    def raw(self, order_id: str):
         return self.rows[order_id]
 
     def stream(self, count: int) -> Iterator[Order]:
@@ -118,7 +118,16 @@ def use(db: Any) -> list[Any]:
     seen.append(db.save(Order("o-2", Status.OPEN, [])).get("o-2"))
     with pytest.raises(OrderGone) as gone:
         db.remove("o-9")
-    seen += [str(gone.value), gone.value.hint, list(db.stream(2)), db["o-1"].id, "o-1" in db, sorted(db), len(db), db("x")]
+    seen += [
+        str(gone.value),
+        gone.value.hint,
+        list(db.stream(2)),
+        db["o-1"].id,
+        "o-1" in db,
+        sorted(db),
+        len(db),
+        db("x"),
+    ]
     db["o-3"] = Order("o-3", Status.OPEN, [])
     with db as entered:
         seen.append(entered is db)
@@ -195,7 +204,7 @@ def test_an_answer_without_annotation_is_known_to_be_opaque() -> None:
 
 
 class Raw:
-    def raw(self):  # noqa: ANN201 - without an annotation on purpose
+    def raw(self):
         return Order("o-1", Status.OPEN, [])
 
 

@@ -6,8 +6,8 @@ import logging
 import threading
 
 import pytest
-from pytest_fluxrun.boundaries.logging import boundary
 
+from pytest_fluxrun.boundaries.logging import boundary
 from tests.boundaries.sessions import recorded, seams
 
 LOG = logging.getLogger("shop.orders")

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from pytest_fluxrun.boundaries.verification import boundary
 from pytest_fluxrun.config import Settings, use_settings
 from pytest_fluxrun.context import LANE
-
 from tests.boundaries.sessions import Record, Recorder, seams, session
 
 

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from pytest_fluxrun.errors import RedactionFailed
 from pytest_fluxrun.recording.redaction import redact, redact_run
 from pytest_fluxrun.recording.secret_names import DenyList, Sort
@@ -58,7 +59,13 @@ def test_a_planted_secret_survives_in_no_form(text: str, offset: int) -> None:
     result = redact(tree, key=KEY)
 
     blob = orjson.dumps(result.tree).decode()
-    forms = [secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], orjson.dumps(secret).decode()[1:-1]]
+    forms = [
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        orjson.dumps(secret).decode()[1:-1],
+    ]
     for form in (*forms, core):
         assert form not in blob
     assert secret.encode() not in decode(result.tree["raw"])
@@ -153,7 +160,14 @@ def test_tokens_keep_the_shape_that_code_parses(secret: str) -> None:
 
 def test_short_and_common_secrets_go_at_their_place_only() -> None:
     """A three-digit code must not eat every 123 of a run."""
-    tree = {"cvv": "123", "pin": 4711, "password": "admin", "role": "admin", "count": 123, "body": '{"pin": "0007", "n": "0007"}'}
+    tree = {
+        "cvv": "123",
+        "pin": 4711,
+        "password": "admin",
+        "role": "admin",
+        "count": 123,
+        "body": '{"pin": "0007", "n": "0007"}',
+    }
 
     result = redacted(tree)
 
@@ -187,8 +201,7 @@ def test_a_word_that_is_also_a_key_stays_a_key() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["author", "tokenizer", "max_tokens", "prompt_tokens", "token_type", "session_timeout", "Idempotency-Key", "key", "pinned"]
-    + ["password_hint", "compass", "assignee", "monkey", "expires_in", "cache-control", "design", "content-type", "authority"],
+    ["author", "tokenizer", "max_tokens", "prompt_tokens", "token_type", "session_timeout", "Idempotency-Key", "key", "pinned", "password_hint", "compass", "assignee", "monkey", "expires_in", "cache-control", "design", "content-type", "authority"],
 )
 def test_names_that_only_resemble_a_secret_are_plain(name: str) -> None:
     """False positives break replays."""
@@ -199,8 +212,7 @@ def test_names_that_only_resemble_a_secret_are_plain(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["password", "userPassword", "passwd", "X-API-Key", "apikey", "client_secret", "AWS_SECRET_ACCESS_KEY", "accessToken"]
-    + ["Proxy-Authorization", "sessionid", "PHPSESSID", "csrftoken", "private_key", "x-hub-signature-256", "cvv", "ssn", "sid"],
+    ["password", "userPassword", "passwd", "X-API-Key", "apikey", "client_secret", "AWS_SECRET_ACCESS_KEY", "accessToken", "Proxy-Authorization", "sessionid", "PHPSESSID", "csrftoken", "private_key", "x-hub-signature-256", "cvv", "ssn", "sid"],
 )
 def test_names_of_secrets_are_denied(name: str) -> None:
     """Whatever their spelling."""
@@ -248,7 +260,12 @@ def test_over_budget_and_broken_documents_fail_closed() -> None:
 def test_a_run_is_redacted_whole() -> None:
     """Input, outcome, interactions, reads, logs and the preamble share one token; the run names it."""
     secret = "Xq7vR2mK9pL4wT8z"
-    sql = {"database": "shop.db", "sql": "INSERT INTO users (name, password) VALUES (?, ?)", "binds": ["bob", secret], "many": False}
+    sql = {
+        "database": "shop.db",
+        "sql": "INSERT INTO users (name, password) VALUES (?, ?)",
+        "binds": ["bob", secret],
+        "many": False,
+    }
     recording = Recording(
         wall_ns=1,
         mono_ns=2,
