@@ -38,7 +38,7 @@ __all__ = [
     "use_settings",
 ]
 
-OTHER_VARIABLES: Final = frozenset({"FLUXRUN_PROJECT_KEY"})
+OTHER_VARIABLES: Final = frozenset({"FLUXRUN_CONFIRM_OUT", "FLUXRUN_PROJECT_KEY"})
 """FLUXRUN_* variables that are not settings."""
 
 _PREFIX: Final = "FLUXRUN_"

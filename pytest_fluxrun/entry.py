@@ -59,6 +59,9 @@ class OpenRun(Protocol):
 
     lane: Lane
 
+    def weigh(self, size_bytes: int) -> bool:
+        """Count bytes that the entry keeps for the run; False: it is over its bound, keep no more of them."""
+
     def finish(self, ending: Ending) -> None:
         """End the run; never raises and never blocks."""
 

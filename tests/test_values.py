@@ -290,6 +290,21 @@ def test_what_no_annotation_rebuilds_is_opaque_at_once() -> None:
     assert has_opaque(encode_or_opaque([Colour.RED], rebuilt_by=list[int])) is True
 
 
+def test_an_object_that_raises_when_read_is_opaque() -> None:
+    """Recording never raises into the host, whatever its objects do."""
+
+    @dataclasses.dataclass
+    class Angry:
+        x: int = 1
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "x":
+                raise ZeroDivisionError
+            return super().__getattribute__(name)
+
+    assert has_opaque(encode_or_opaque([Angry()])) is True
+
+
 def test_cycles_and_depth_are_bounded() -> None:
     """A list in itself is refused, and opaque as a whole where nothing may raise."""
     ring: list[Any] = []

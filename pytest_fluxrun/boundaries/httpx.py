@@ -283,6 +283,10 @@ class HttpxBoundary(Boundary[Exchange]):
         yield Patch(module.AsyncHTTPTransport, "handle_async_request", functools.partial(self._wrap_async, streams))
         yield Patch(module._transports.default, "create_ssl_context", _wrap_create_ssl_context)  # noqa: SLF001
 
+    def weigh(self, result: Exchange) -> int:
+        """The body's bytes."""
+        return result.size_bytes
+
     def dump(self, result: Exchange) -> Value:
         """Head and chunks; an answer over the size bound becomes an opaque marker."""
         if result.end == "over-bound":

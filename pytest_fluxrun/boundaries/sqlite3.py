@@ -438,7 +438,7 @@ def _locally(connection: Any, sql: str) -> Outcome:
     keyword = first_keyword(statement)
     outcome = Outcome(in_transaction=connection.in_transaction, total_changes=connection.total_changes)
     outcome.played = outcome.ended = True
-    if keyword == "PRAGMA":
+    if keyword in ("PRAGMA", "SELECT"):
         if connection._fx_local is None:
             connection._fx_local = sqlite3.connect(":memory:", check_same_thread=False)
         cursor = connection._fx_local.execute(sql)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from typing import Any, ClassVar, Final
 
+from pytest_fluxrun.ambient import is_native
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.config import current_settings
 from pytest_fluxrun.context import current_lane
 
 __all__ = ["boundary"]
@@ -29,7 +28,7 @@ class Verification(Seams):
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """`compare_digest` of the module. A copy made by `from hmac import compare_digest` before `init` escapes."""
-        if current_settings().pure or find_spec("pytest_fluxrun._ambient") is None:
+        if not is_native():
             yield Patch(module, "compare_digest", _compare_digest)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_fluxrun.bundle import ProjectKey, PublicKey, Token, Trust, load_project_keys, read_trust, short_id
 from pytest_fluxrun.cli.findings import Finding, fail, ok, warn
 from pytest_fluxrun.cli.project import Project
+from pytest_fluxrun.cli.setup import ALGORITHM_NAMES
 from pytest_fluxrun.cli.token_file import read_token
 from pytest_fluxrun.errors import KeyFileError
 
@@ -60,7 +61,7 @@ def _keys(project: Project, keys: tuple[ProjectKey, ...], trust: Trust | None) -
         return
     for key in keys:
         yield ok(
-            "keys", f"{short_id(key.public.key_id)} ({key.public.algorithm.name.lower()}){_mode(project.key_file)}"
+            "keys", f"{short_id(key.public.key_id)} ({ALGORITHM_NAMES[key.public.algorithm]}){_mode(project.key_file)}"
         )
     if project.key_file.is_relative_to(project.root) and (project.root / ".git").exists():
         yield warn(
@@ -93,7 +94,7 @@ def _token(project: Project, trust: Trust | None) -> Iterator[Finding]:
     if setting is not None:
         token, where = Token.parse(setting.get_secret_value(), source="FLUXRUN_TOKEN"), "FLUXRUN_TOKEN"
     elif stored is not None:
-        token, where = stored, f"{project.token_file}, not in FLUXRUN_TOKEN: an app started here records nothing"
+        token, where = stored, str(project.token_file)
     else:
         yield warn(
             "token", "there is no token here: nothing can be recorded", "run `fluxrun init`, or set FLUXRUN_TOKEN"
@@ -116,6 +117,9 @@ def _token(project: Project, trust: Trust | None) -> Iterator[Finding]:
         )
     else:
         yield ok("token", f"producer {name}, believed; from {where}")
+        if setting is None:
+            step = "where the app runs: `export FLUXRUN_TOKEN=$(fluxrun token)`, or your secret store"
+            yield warn("token", "FLUXRUN_TOKEN isn't set: an app that is started here records nothing", step)
 
 
 def _failed(subject: str, error: KeyFileError) -> Finding:

@@ -20,13 +20,12 @@ from pytest_fluxrun.bundle import (
 )
 from pytest_fluxrun.cli.console import columns
 from pytest_fluxrun.cli.project import Project
-from pytest_fluxrun.cli.setup import ALGORITHMS
+from pytest_fluxrun.cli.setup import ALGORITHM_NAMES, ALGORITHMS
 from pytest_fluxrun.cli.token_file import read_token
 from pytest_fluxrun.errors import KeyFileError
 
 __all__ = ["command", "token_command"]
 
-_NAMES = {algorithm: name for name, algorithm in ALGORITHMS.items()}
 
 
 @click.group("keys")
@@ -44,10 +43,10 @@ def list_keys() -> None:
     click.echo(f"key file    {project.key_file}{'' if project.key_file.exists() else ' (not there)'}")
     if os.environ.get(PROJECT_KEY_VARIABLE):
         click.echo(f"variable    {PROJECT_KEY_VARIABLE} is set")
-    rows = [("opens", key.public.key_id.hex(), _NAMES[key.public.algorithm], "held here") for key in keys]
+    rows = [("opens", key.public.key_id.hex(), ALGORITHM_NAMES[key.public.algorithm], "held here") for key in keys]
     for recipient in trust.recipients:
         note = recipient.note if recipient.key.key_id in held else f"{recipient.note} (not held here)".strip()
-        rows.append(("sealed to", recipient.key.key_id.hex(), _NAMES[recipient.key.algorithm], note))
+        rows.append(("sealed to", recipient.key.key_id.hex(), ALGORITHM_NAMES[recipient.key.algorithm], note))
     for producer in trust.producers:
         note = f"{producer.note} (revoked)".strip() if producer.revoked else producer.note
         rows.append(("believed", producer.producer_id.hex(), "ed25519", note))

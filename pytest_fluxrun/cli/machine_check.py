@@ -83,17 +83,17 @@ def _version(name: str) -> str:
 def _extension(project: Project) -> Finding:
     if project.settings.pure:
         return warn(
-            "clock reads",
+            "reads",
             "the setting pure keeps the C extension out: reads through copies (`from time import time`) may be missed",
             "unset FLUXRUN_PURE",
         )
     if find_spec("pytest_fluxrun._ambient") is None:
         return warn(
-            "clock reads",
+            "reads",
             "the C extension isn't built: reads through copies such as `from time import time` may be missed",
             "install a C compiler and reinstall pytest-fluxrun",
         )
-    return ok("clock reads", "the C extension is there")
+    return ok("reads", "the C extension is there")
 
 
 def _hash_seed() -> Finding:
@@ -112,7 +112,7 @@ def _boundaries() -> Iterator[Finding]:
     present: list[str] = []
     absent: list[str] = []
     for name, modules in declared_boundaries().items():
-        (present if any(map(_importable, modules)) else absent).append(name)
+        (present if not modules or any(map(_importable, modules)) else absent).append(name)
     left_out = f"; library not installed: {', '.join(absent)}" if absent else ""
     yield ok("boundaries", f"{', '.join(present)}{left_out}")
 

@@ -32,9 +32,10 @@ from pytest_fluxrun.cli.token_file import read_token, write_token
 from pytest_fluxrun.config import load_settings, project_root, setting_origins
 from pytest_fluxrun.errors import FluxRunError, KeyFileError, SettingsError
 
-__all__ = ["ALGORITHMS", "command"]
+__all__ = ["ALGORITHMS", "ALGORITHM_NAMES", "command"]
 
 ALGORITHMS: Final = {"x-wing": Algorithm.XWING, "x25519": Algorithm.X25519}
+ALGORITHM_NAMES: Final = {algorithm: name for name, algorithm in ALGORITHMS.items()}
 _IGNORED: Final = "*.fluxrun.part"
 _TABLE: Final = """\
 [tool.fluxrun]

@@ -103,10 +103,11 @@ def _flushing(send: Send) -> Send:
 class _Exchange:
     """What one request received and sent, by reference, until the writer dumps it."""
 
-    __slots__ = ("body", "complete", "disconnected", "events", "headers", "scope", "status")
+    __slots__ = ("body", "complete", "disconnected", "events", "headers", "keep_more", "scope", "status")
 
-    def __init__(self, scope: Message) -> None:
+    def __init__(self, scope: Message, keep_more: Callable[[int], bool] = lambda _: True) -> None:
         self.scope = scope
+        self.keep_more = keep_more
         self.events: list[tuple[int, str, bytes, bool]] = []
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
@@ -115,9 +116,9 @@ class _Exchange:
         self.disconnected = False
 
     def received(self, message: Message, offset_ns: int) -> None:
-        self.events.append(
-            (offset_ns, message["type"], bytes(message.get("body", b"")), bool(message.get("more_body", False)))
-        )
+        body = bytes(message.get("body", b""))
+        if self.keep_more(len(body)):
+            self.events.append((offset_ns, message["type"], body, bool(message.get("more_body", False))))
         if message["type"] == "http.disconnect" and not self.complete:
             self.disconnected = True
 
@@ -127,7 +128,9 @@ class _Exchange:
             self.status = message["status"]
             self.headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         elif kind == "http.response.body":
-            self.body.append(bytes(message.get("body", b"")))
+            body = bytes(message.get("body", b""))
+            if self.keep_more(len(body)):
+                self.body.append(body)
             self.complete = not message.get("more_body", False)
 
     def input(self) -> Value:
@@ -161,7 +164,7 @@ class _Exchange:
 
 
 async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: OpenRun) -> None:
-    exchange = _Exchange(scope)
+    exchange = _Exchange(scope, run.weigh)
     started_ns = ambient.monotonic_ns()
 
     async def tee_receive() -> Message:

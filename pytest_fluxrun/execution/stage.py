@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_fluxrun import patching, registry
+from pytest_fluxrun import ambient, patching, registry
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import RegisteredEntry, registered_entry
@@ -87,6 +87,7 @@ class Stage:
             EntryNotFound: no imported module registers the run's entry.
         """
         _refuse_unready(run)
+        ambient.install()
         _refuse_displaced()
         registered = self._boot(run)
         if registered.entry.kind != run.entry_kind:
@@ -160,9 +161,7 @@ class Stage:
 
     def _drive(self, run: Run, registered: RegisteredEntry) -> Replayed:
         clock = VirtualClock()
-        replayer = Replayer(
-            run.recording, run_id=run.id, shared=Answers(run.preamble), clock=clock, tokens=run.tokens
-        )
+        replayer = Replayer(run.recording, run_id=run.id, shared=Answers(run.preamble), clock=clock, tokens=run.tokens)
         driving = _Driving(self, replayer, clock)
         outcome, deadline, stacks = None, "", ""
         with self._fence() as fence, _no_bytecode(), travelling():
@@ -232,7 +231,9 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
 def _missing(run: Run, replayer: Replayer, index: int) -> Drift:
     interaction = run.recording.interactions[index]
     kind = DriftKind.MISSING_EFFECT if interaction.effect else DriftKind.MISSING_READ
-    return Drift(kind, index + 1, f"{interaction.boundary} {registry.text_of(interaction, replayer.matcher.request(index))}")
+    return Drift(
+        kind, index + 1, f"{interaction.boundary} {registry.text_of(interaction, replayer.matcher.request(index))}"
+    )
 
 
 def _refuse_unready(run: Run) -> None:
@@ -246,13 +247,14 @@ def _refuse_unready(run: Run) -> None:
 
 
 def _refuse_displaced() -> None:
-    found = patching.displaced()
+    found = [(seam.seam, f"it is now {seam.found}") for seam in patching.displaced()]
+    found += [(function, "something else has interposed it since") for function in ambient.displaced()]
     if found:
-        first = found[0]
+        seam, why = found[0]
         raise RunNotReady(
-            f"the seam {first.seam} was displaced",
+            f"the seam {seam} was displaced",
             reasons=("displaced",),
-            why=f"it is now {first.found}; a call through it would go live unseen",
+            why=f"{why}; a call through it would go live unseen",
             next_step="undo that patch before this item (a plugin or fixture that restores in the wrong order), or run "
             "`pytest --fluxrun-dir=...` by itself",
         )

@@ -1,22 +1,37 @@
-"""Where two outcomes differ, by path. Pure. Nothing is masked but what HTTP makes volatile and what a guard ignores."""
+"""Where two outcomes differ, by path. Pure. Nothing is masked but what a guard ignores."""
 
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, time
+from itertools import zip_longest
 from typing import Any
 
 import orjson
 
-__all__ = ["ABSENT", "OutcomeDifference", "body_of", "compare_outcomes", "contains", "is_failure", "matches_path"]
+from pytest_fluxrun.values import plain
+
+__all__ = [
+    "ABSENT",
+    "OutcomeDifference",
+    "body_of",
+    "compare_outcomes",
+    "contains",
+    "is_failure",
+    "joined_headers",
+    "matches_path",
+    "readable",
+]
 
 _SET_HEADERS = frozenset({"allow", "vary", "cache-control", "connection"})
 _SET_PREFIX = "access-control-"
-# The server in front of the app adds these, or they repeat what the body's own comparison says.
-_VOLATILE_HEADERS = frozenset({"date", "server", "content-length", "transfer-encoding"})
 _FIRST_SERVER_ERROR = 500
+_LEAVES = frozenset({"timedelta", "range"})
+_PLAIN_KEY = re.compile(r"[^.\[\]\"*]+")
 
 
 class _Absent:
@@ -51,7 +66,7 @@ def compare_outcomes(recorded: Any, replayed: Any, ignored: Iterable[str] = ()) 
     ignored = tuple(ignored)
     found = [
         *_responses(recorded.get("response"), replayed.get("response")),
-        *_trees("returned", recorded.get("returned"), replayed.get("returned")),
+        *_values("returned", recorded.get("returned"), replayed.get("returned")),
         *_errors(recorded.get("error"), replayed.get("error")),
     ]
     return [difference for difference in found if not any(matches_path(difference.path, path) for path in ignored)]
@@ -62,9 +77,9 @@ def contains(expected: Any, got: Any, path: str) -> Iterator[OutcomeDifference]:
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key, value in expected.items():
             if key in got:
-                yield from contains(value, got[key], f"{path}.{key}")
+                yield from contains(value, got[key], _under(path, key))
             else:
-                yield OutcomeDifference(f"{path}.{key}", value, ABSENT)
+                yield OutcomeDifference(_under(path, key), value, ABSENT)
     elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         for index, (wanted, item) in enumerate(zip(expected, got, strict=True)):
             yield from contains(wanted, item, f"{path}[{index}]")
@@ -73,28 +88,67 @@ def contains(expected: Any, got: Any, path: str) -> Iterator[OutcomeDifference]:
 
 
 def is_failure(outcome: Any) -> bool:
-    """Whether an outcome is a failure: a raised error, a 5xx, or an answer cut short."""
-    response = outcome.get("response")
+    """Whether an outcome is a failure: a raised error, a 5xx, an answer cut short, or none where one was due."""
     if outcome.get("error") is not None or outcome.get("disconnected"):
         return True
-    return response is not None and (response["status"] >= _FIRST_SERVER_ERROR or not response["complete"])
+    if "response" not in outcome:
+        return False
+    response = outcome["response"]
+    return response is None or response["status"] >= _FIRST_SERVER_ERROR or not response["complete"]
 
 
 def body_of(response: Any) -> Any:
-    """A response's body as a reader compares it: parsed where it is JSON, else as it is."""
-    body = response["body"]
-    if isinstance(body, str) and "json" in _header(response, "content-type"):
+    """A response's body as a reader compares it: parsed where it is JSON, with integers of any size, else as it is."""
+    body = plain(response["body"])
+    if isinstance(body, str) and "json" in _header(response, "content-type").lower():
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
+            return json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
             return body
     return body
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} isn't JSON")
+
+
+def joined_headers(response: Any) -> dict[str, str]:
+    """A response's headers by lower-case name; those sent more than once are joined by a comma, in order."""
+    return {name: ", ".join(values) for name, values in _by_name(response["headers"]).items()}
+
+
+def readable(value: Any) -> Any:
+    """A tagged value as a guard file can state it: tuples and sets as lists, what JSON lacks as its usual text."""
+    return _as_json(plain(value))
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _as_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_as_json(item) for item in value]
+        case set() | frozenset():
+            return sorted((_as_json(item) for item in value), key=repr)
+        case date() | time():
+            return value.isoformat()
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case _:
+            return str(value)
 
 
 def matches_path(path: str, rule: str) -> bool:
     """Whether a guard's path covers a place: it is the place or an ancestor of it."""
     pattern = re.escape(rule).replace(r"\[\*\]", r"\[\d+\]").replace(r"\*", r"[^.\[]*")
-    return re.fullmatch(pattern + r"([.\[].*)?", path) is not None
+    return re.fullmatch(pattern + r"([.\[].*)?", path, re.DOTALL) is not None
+
+
+def _under(path: str, key: str) -> str:
+    """A key's path; one that holds a sign of the grammar is quoted, so that no rule for `a` covers the key `a.b`."""
+    return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{json.dumps(key, ensure_ascii=False)}]"
 
 
 def _responses(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
@@ -104,22 +158,28 @@ def _responses(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
         return
     if recorded["status"] != replayed["status"]:
         yield OutcomeDifference("response.status", recorded["status"], replayed["status"])
-    before, after = body_of(recorded), body_of(replayed)
-    yield from _trees("response.body", before, after)
-    if recorded["body"] != replayed["body"] and _equal(before, after):
-        yield OutcomeDifference("response.body", recorded["body"], replayed["body"])
+    yield from _bodies(recorded, replayed)
     yield from _headers(recorded, replayed)
     if recorded["complete"] != replayed["complete"]:
         yield OutcomeDifference("response.complete", recorded["complete"], replayed["complete"])
 
 
+def _bodies(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
+    if recorded["body"] == replayed["body"]:
+        return
+    found = list(_trees("response.body", body_of(recorded), body_of(replayed)))
+    yield from found or [OutcomeDifference("response.body", plain(recorded["body"]), plain(replayed["body"]))]
+
+
 def _headers(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
     before, after = _by_name(recorded["headers"]), _by_name(replayed["headers"])
     for name in sorted(before.keys() | after.keys()):
+        if name == "content-length" and recorded["body"] != replayed["body"]:
+            continue  # it follows from the body, whose difference has been told or is ignored
         expected, got = before.get(name), after.get(name)
         if expected != got:
             yield OutcomeDifference(
-                f"response.headers.{name}",
+                _under("response.headers", name),
                 ABSENT if expected is None else ", ".join(expected),
                 ABSENT if got is None else ", ".join(got),
             )
@@ -128,12 +188,10 @@ def _headers(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
 def _by_name(headers: Any) -> dict[str, list[str]]:
     by_name: dict[str, list[str]] = {}
     for name, value in headers:
-        lowered = name.lower()
-        if lowered in _VOLATILE_HEADERS:
-            continue
-        if lowered in _SET_HEADERS or lowered.startswith(_SET_PREFIX):
-            value = ", ".join(sorted(part.strip() for part in value.split(",")))
-        by_name.setdefault(lowered, []).append(value)
+        by_name.setdefault(name.lower(), []).append(value)
+    for name, values in by_name.items():
+        if name in _SET_HEADERS or name.startswith(_SET_PREFIX):
+            by_name[name] = sorted(part.strip() for value in values for part in value.split(","))
     return by_name
 
 
@@ -153,20 +211,40 @@ def _error_text(error: Any) -> Any:
 
 
 def _trees(path: str, recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
+    """Two JSON trees."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for key in [*recorded, *(key for key in replayed if key not in recorded)]:
-            before, after = recorded.get(key, ABSENT), replayed.get(key, ABSENT)
-            if before is ABSENT or after is ABSENT:
-                yield OutcomeDifference(f"{path}.{key}", before, after)
-            else:
-                yield from _trees(f"{path}.{key}", before, after)
+            yield from _trees(_under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
     elif isinstance(recorded, list) and isinstance(replayed, list):
-        for index in range(max(len(recorded), len(replayed))):
-            before = recorded[index] if index < len(recorded) else ABSENT
-            after = replayed[index] if index < len(replayed) else ABSENT
+        for index, (before, after) in enumerate(zip_longest(recorded, replayed, fillvalue=ABSENT)):
             yield from _trees(f"{path}[{index}]", before, after)
     elif not _equal(recorded, replayed):
         yield OutcomeDifference(path, recorded, replayed)
+
+
+def _values(path: str, recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
+    """Two tagged values; a reader's path leads through the tags of containers, and all else that they say counts."""
+    if isinstance(recorded, list) and isinstance(replayed, list):
+        for index, (before, after) in enumerate(zip_longest(recorded, replayed, fillvalue=ABSENT)):
+            yield from _values(f"{path}[{index}]", before, after)
+    elif not (isinstance(recorded, dict) and isinstance(replayed, dict)) or recorded.get("~") != replayed.get("~"):
+        if not _equal(recorded, replayed):
+            yield OutcomeDifference(path, _shown(recorded), _shown(replayed))
+    elif "~" not in recorded:
+        for key in [*recorded, *(key for key in replayed if key not in recorded)]:
+            yield from _values(_under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
+    elif recorded["~"] in _LEAVES or not isinstance(recorded["v"], dict | list):
+        if orjson.dumps(recorded) != orjson.dumps(replayed):
+            yield OutcomeDifference(path, _shown(recorded), _shown(replayed))
+    else:
+        yield from _values(path, recorded["v"], replayed["v"])
+        for key in sorted((recorded.keys() | replayed.keys()) - {"~", "v"}):
+            if recorded.get(key) != replayed.get(key):
+                yield OutcomeDifference(path, recorded.get(key, ABSENT), replayed.get(key, ABSENT))
+
+
+def _shown(value: Any) -> Any:
+    return value if value is ABSENT else plain(value)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -102,13 +102,15 @@ def keyring_for(settings: Settings, root: Path, environ: Mapping[str, str]) -> K
     Raises:
         KeyFileError: one of them is there and can't be used, or there is no trust file.
     """
-    key_file = Path(settings.key_file).expanduser() if settings.key_file else default_key_file(settings.project, environ)
+    key_file = (
+        Path(settings.key_file).expanduser() if settings.key_file else default_key_file(settings.project, environ)
+    )
     trust = read_trust(root / settings.trust_file)
     return Keyring(load_project_keys(environ, key_file), trust)
 
 
 def default_key_file(project: str, environ: Mapping[str, str]) -> Path:
-    """Where `fluxrun init` writes a project's private key: under the user's configuration directory, never in the repo."""
+    """Where `fluxrun init` writes a project's private key: in the user's configuration directory, not in the repo."""
     base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
     return Path(base) / "fluxrun" / f"{project}.key"
 
@@ -159,5 +161,3 @@ def all_placed(directories: Sequence[Path]) -> Iterator[Placed]:
     """The runs of several directories, in order."""
     for directory in directories:
         yield from scan(directory)
-
-

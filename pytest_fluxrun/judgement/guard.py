@@ -7,16 +7,20 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import GuardError
 
 __all__ = ["GUARD_SUFFIX", "DriftRules", "Fix", "Guard", "Ignore", "read_guard", "write_guard"]
 
 GUARD_SUFFIX = ".guard.toml"
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], Field(strict=False)]
+"""A TOML array; its items are checked strictly."""
 
 
 class Fix(BaseModel):
@@ -38,7 +42,7 @@ class Fix(BaseModel):
     body: Any = None
     returns: Any = None
     raises: str = ""
-    effects: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    effects: Several[Annotated[int, Field(ge=1)]] = ()
 
 
 class Ignore(BaseModel):
@@ -46,7 +50,7 @@ class Ignore(BaseModel):
 
     model_config = _STRICT
 
-    paths: tuple[str, ...] = ()
+    paths: Several[str] = ()
 
 
 class DriftRules(BaseModel):
@@ -54,7 +58,15 @@ class DriftRules(BaseModel):
 
     model_config = _STRICT
 
-    allow: tuple[str, ...] = ()
+    allow: Several[str] = ()
+
+    @field_validator("allow")
+    @classmethod
+    def _known(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in rules:
+            if rule.partition(":")[0].strip() not in set(DriftKind):
+                raise ValueError(f"{rule!r} begins with none of the kinds of drift: {', '.join(DriftKind)}")
+        return rules
 
 
 class Guard(BaseModel):
@@ -117,8 +129,9 @@ def read_guard(path: Path) -> Guard:
 
 def write_guard(path: Path, guard: Guard) -> None:
     """Write a guard file in one step; what was there is replaced only when the new file is whole."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as stream:
-        stream.write(to_toml(guard))
+    text = to_toml(guard)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as stream:
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     Path(stream.name).chmod(0o644)
@@ -165,10 +178,21 @@ def _toml_key(key: str) -> str:
 
 
 def _toml_string(text: str) -> str:
-    escaped = "".join(
-        character if character.isprintable() and character not in '"\\' else f"\\u{ord(character):04x}"
-        if ord(character) < 0x10000
-        else f"\\U{ord(character):08x}"
-        for character in text
-    )
-    return f'"{escaped}"'
+    if not text.isascii() and not _is_unicode(text):
+        raise GuardError(
+            f"a guard can't hold {text!r}",
+            why="it has a lone surrogate, which is no character",
+            next_step="leave it out",
+        )
+    return '"' + "".join(map(_toml_character, text)) + '"'
+
+
+def _toml_character(character: str) -> str:
+    if character.isprintable() and character not in '"\\':
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,13 +16,17 @@ from pytest_fluxrun.judgement.comparison import (
     compare_outcomes,
     contains,
     is_failure,
+    joined_headers,
+    readable,
     text_matches,
 )
 from pytest_fluxrun.judgement.guard import Fix, Guard
 
 __all__ = ["Judgement", "Verdict", "judge"]
 
-_FAILING_DRIFT = frozenset({DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT})
+_FAILING_DRIFT = frozenset(
+    {DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT, DriftKind.REORDERED}
+)
 
 
 class Verdict(StrEnum):
@@ -70,10 +75,18 @@ def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
 
 
 def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
+    drifts = _failing_drifts(evidence, guard)
     if not (expects_fix and evidence.all_played):
-        return Judgement(Verdict.DIVERGED, passed=False, reason="unrecorded", first_divergence=evidence.asked)
-    accepted = guard is not None and guard.beyond == "accept"
-    return Judgement(Verdict.BEYOND, passed=accepted, reason="beyond", first_divergence=evidence.asked)
+        return Judgement(
+            Verdict.DIVERGED, passed=False, reason="unrecorded", failing_drifts=drifts, first_divergence=evidence.asked
+        )
+    if drifts:
+        return _verdict(Verdict.BEYOND, [], drifts)
+    gone = bool(compare_outcomes(evidence.recorded, evidence.outcome, guard.ignore.paths if guard else ()))
+    accepted = guard is not None and guard.beyond == "accept" and gone
+    return Judgement(
+        Verdict.BEYOND, passed=accepted, reason="beyond" if gone else "same-outcome", first_divergence=evidence.asked
+    )
 
 
 def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
@@ -86,11 +99,14 @@ def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool
     from_fix = _from_fix(fix, evidence.outcome) if fix else _still_failing(evidence.outcome)
     if not from_fix:
         return _verdict(Verdict.FIXED, [], drifts)
-    if not from_recorded:
+    if not from_recorded and not drifts:
         return Judgement(
-            Verdict.REPRODUCED, passed=False, reason="reproduced", differences=tuple(from_fix), failing_drifts=drifts,
+            Verdict.REPRODUCED,
+            passed=False,
+            reason="reproduced",
+            differences=tuple(from_fix),
             first_divergence=_line(from_fix[0]),
-        )  # fmt: skip
+        )
     return _verdict(Verdict.FIXED, from_fix, drifts)
 
 
@@ -129,33 +145,42 @@ def _allowed(drift: Drift, guard: Guard | None) -> bool:
 
 
 def _from_fix(fix: Fix, outcome: Any) -> list[OutcomeDifference]:
-    response, error = outcome.get("response"), outcome.get("error")
-    found: list[OutcomeDifference] = []
-    if fix.raises:
-        name = "" if error is None else error["type"].replace(":", ".")
-        if name != fix.raises and not name.endswith("." + fix.raises):
-            found.append(OutcomeDifference("error.type", fix.raises, name or ABSENT))
-    elif error is not None:
-        found.append(OutcomeDifference("error", ABSENT, f"{error['type']}: {error['message']}"))
-    if fix.status is not None:
-        found += contains(fix.status, ABSENT if response is None else response["status"], "response.status")
-    if fix.body is not None:
-        found += contains(fix.body, ABSENT if response is None else body_of(response), "response.body")
-    headers = {} if response is None else {name.lower(): value for name, value in response["headers"]}
-    for name, value in fix.headers.items():
-        found += contains(value, headers.get(name.lower(), ABSENT), f"response.headers.{name.lower()}")
+    found = [*_from_fixed_error(fix, outcome.get("error")), *_from_fixed_response(fix, outcome.get("response"))]
     if fix.returns is not None:
-        found += contains(fix.returns, outcome.get("returned"), "returned")
+        found += contains(fix.returns, readable(outcome.get("returned")), "returned")
     if fix.status is None and not fix.raises:
         found += _still_failing(outcome) if not found else []
     return found
+
+
+def _from_fixed_error(fix: Fix, error: Any) -> Iterator[OutcomeDifference]:
+    if fix.raises:
+        name = "" if error is None else error["type"].replace(":", ".")
+        if name != fix.raises and not name.endswith("." + fix.raises):
+            yield OutcomeDifference("error.type", fix.raises, name or ABSENT)
+    elif error is not None:
+        yield OutcomeDifference("error", ABSENT, f"{error['type']}: {error['message']}")
+
+
+def _from_fixed_response(fix: Fix, response: Any) -> Iterator[OutcomeDifference]:
+    if fix.status is not None:
+        yield from contains(fix.status, ABSENT if response is None else response["status"], "response.status")
+        if response is not None and not response["complete"]:
+            yield OutcomeDifference("response.complete", expected=True, got=False)
+    if fix.body is not None:
+        yield from contains(fix.body, ABSENT if response is None else body_of(response), "response.body")
+    headers = {} if response is None else joined_headers(response)
+    for name, value in joined_headers({"headers": fix.headers.items()}).items():
+        yield from contains(value, headers.get(name, ABSENT), f"response.headers.{name}")
 
 
 def _still_failing(outcome: Any) -> list[OutcomeDifference]:
     if not is_failure(outcome):
         return []
     error, response = outcome.get("error"), outcome.get("response")
-    got = f"{error['type']}: {error['message']}" if error else f"status {response['status']}" if response else "no answer"
+    got = (
+        f"{error['type']}: {error['message']}" if error else f"status {response['status']}" if response else "no answer"
+    )
     return [OutcomeDifference("outcome", "no error and no 5xx", got)]
 
 

@@ -77,12 +77,13 @@ class RunItem(pytest.Function):
 
         run_item(self)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """FluxRun's own errors as their text; anything else as pytest shows it."""
         from pytest_fluxrun.plugin.replay import ReplayFailed
 
         if isinstance(excinfo.value, ReplayFailed | FluxRunError):
             return str(excinfo.value)
+        del style
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:

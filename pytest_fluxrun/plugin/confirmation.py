@@ -79,5 +79,3 @@ class Confirmer:
         run, guard = open_placed(placed, self._session.keyring)
         judgement = judge(self._session.stage.replay(run).evidence, guard)
         return {"verdict": judgement.verdict.value, "detail": judgement.first_divergence}
-
-

@@ -32,6 +32,7 @@ class RunSession:
     settings: Settings
     directories: tuple[Path, ...]
     required: int
+    required_runs: tuple[str, ...]
     verdicts: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
     keep: frozenset[int] = field(default_factory=baseline)
@@ -62,7 +63,8 @@ class RunSession:
                 scan(directory)
         except FluxRunError as error:
             raise pytest.UsageError(str(error)) from None
-        session = cls(config, settings, directories, _required(config, settings))
+        number, runs = _required(config, settings)
+        session = cls(config, settings, directories, number, runs)
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
         return session
@@ -105,8 +107,10 @@ class RunSession:
         if "fluxrun.run_id" not in properties or report.when == "teardown":
             return
         if report.when == "call" or report.outcome != "passed":
-            self.seen.add(report.nodeid)
-            self.verdicts[str(properties.get("fluxrun.verdict", "unready"))] += 1
+            verdict = str(properties.get("fluxrun.verdict", "unready"))
+            self.verdicts[verdict] += 1
+            if verdict != "locked":
+                self.seen.add(str(properties["fluxrun.run_id"]))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -115,14 +119,14 @@ class RunSession:
         if self._stage is not None:
             self._stage.close()
             self._stage = None
-        if self._gate_failure() and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if self._gate_failure() and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Verdict counts, and what the gate says."""
         if self.verdicts:
             counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
-            terminalreporter.write_line(f"fluxrun: {len(self.seen)} runs: {counts}")
+            terminalreporter.write_line(f"fluxrun: {self.verdicts.total()} runs: {counts}")
         failure = self._gate_failure()
         if failure:
             terminalreporter.write_sep("=", "fluxrun gate", red=True, bold=True)
@@ -138,7 +142,10 @@ class RunSession:
                 f"{count} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, or lower "
                 "--fluxrun-require (fluxrun_require in the ini file)."
             )
-        if count == 0 and not _selected(self.config):
+        absent = [run for run in self.required_runs if not any(seen.startswith(run) for seen in self.seen)]
+        if absent:
+            return f"required runs were not replayed: {', '.join(absent)}. Pull them with `fluxrun pull`, or correct fluxrun_require."
+        if count == 0 and not self.verdicts and not _selected(self.config):
             shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
             return (
                 f"no run was replayed: {shown} holds none, or none was reached. A gate on no runs proves nothing: "
@@ -157,9 +164,13 @@ def _selected(config: pytest.Config) -> bool:
     return bool(config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False))
 
 
-def _required(config: pytest.Config, settings: Settings) -> int:
+def _required(config: pytest.Config, settings: Settings) -> tuple[int, tuple[str, ...]]:
+    """How many runs must be replayed, and which: `fluxrun_require` is a number, or run ids separated by space."""
     option = config.getoption("fluxrun_require")
-    return int(option if option is not None else config.getini("fluxrun_require") or settings.require or 0)
+    words = str(option if option is not None else config.getini("fluxrun_require") or settings.require).split()
+    if len(words) == 1 and words[0].isdigit():
+        return int(words[0]), ()
+    return 0, tuple(words)
 
 
 def _directories(config: pytest.Config) -> tuple[Path, ...]:

@@ -144,4 +144,3 @@ def _loaded_versions() -> Iterator[tuple[str, str]]:
                 yield name, version(name)
             except PackageNotFoundError:
                 continue
-

@@ -18,6 +18,7 @@ from pytest_fluxrun.values import Value, encode_or_opaque
 __all__ = ["Crossing", "Recorder"]
 
 R = TypeVar("R")
+_NOMINAL_BYTES = 1024
 
 
 class Crossing:
@@ -45,6 +46,7 @@ class Recorder:
         entry: the registered entry's name; "" for a preamble.
         finished: takes this recorder and its ending when the run is over; must neither block nor raise.
         max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds.
+        max_bytes: likewise for what the entry and the answers keep in memory.
     """
 
     clock: Clock | None = None
@@ -57,6 +59,7 @@ class Recorder:
         *,
         preamble: bool = False,
         max_interactions: int = 10_000,
+        max_bytes: int = 8 << 20,
     ) -> None:
         self.entry = entry
         self.entry_kind = entry_kind
@@ -73,6 +76,8 @@ class Recorder:
         self._finished = finished
         self._sequence = itertools.count()
         self._max_interactions = max_interactions
+        self._max_bytes = max_bytes
+        self._weighed = 0
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
         self.perf_ns = ambient.perf_counter_ns()
@@ -132,6 +137,20 @@ class Recorder:
         """Keep a log record."""
         if not self.closed:
             self.logs.append(entry)
+
+    def weigh(self, size_bytes: int) -> bool:
+        """Count bytes that the entry keeps."""
+        self._weighed += size_bytes
+        if self._weighed > self._max_bytes:
+            self.over_bound = True
+        return not self.over_bound
+
+    def size_bytes(self) -> int:
+        """About what the run holds in memory: what was weighed, the answers, and a kilobyte for each crossing and log."""
+        answers = sum(
+            crossing.boundary.weigh(crossing.result) for crossing in self.crossings if crossing.result is not None
+        )
+        return self._weighed + answers + _NOMINAL_BYTES * (len(self.crossings) + len(self.logs))
 
     def finish(self, ending: Ending) -> None:
         """Close the run and hand it on."""

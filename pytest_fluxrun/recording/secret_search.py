@@ -327,7 +327,7 @@ def _unquoted(text: str) -> str:
 
 
 def _secret_parts(text: str) -> Iterable[str]:
-    """What in a denied value is the secret: a JWT's signature, the long values of `t=1,v1=ab…`, what follows `Bearer`."""
+    """What in a denied value is the secret: a JWT's signature, long values of `t=1,v1=ab…`, what follows `Bearer`."""
     text = text.strip()
     scheme = _SCHEME.match(text)
     if scheme is not None:

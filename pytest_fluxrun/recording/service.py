@@ -54,13 +54,24 @@ class _Service:
     writer: Writer[_Finished] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.writer = Writer(self.write, max_pending=self.settings.max_pending_runs, dropped=self.dropped)
+        self.writer = Writer(
+            self.write,
+            max_pending=self.settings.max_pending_runs,
+            max_pending_bytes=self.settings.max_pending_bytes,
+            dropped=self.dropped,
+        )
 
     def open_run(self, name: str, entry: Entry) -> Recorder:
         """Begin a run; the first one ends the preamble."""
         if not self.preamble.closed:
             self.preamble.close()
-        return Recorder(name, entry.kind, self.finished, max_interactions=self.settings.max_run_interactions)
+        return Recorder(
+            name,
+            entry.kind,
+            self.finished,
+            max_interactions=self.settings.max_run_interactions,
+            max_bytes=self.settings.max_run_bytes,
+        )
 
     def finished(self, recorder: Recorder, ending: Ending) -> None:
         """Judge by the keep rules and queue; called on the request's thread."""
@@ -72,7 +83,7 @@ class _Service:
                 by_hand=recorder.kept_by_hand,
                 draw=self.draw(),
             )
-            if reason and self.writer.submit(_Finished(recorder, ending, reason)):
+            if reason and self.writer.submit(_Finished(recorder, ending, reason), recorder.size_bytes()):
                 return
         except Exception as failure:  # recording never raises into the host, whatever a framework put into the ending
             self.drop("keep-failed", failure)
@@ -174,5 +185,3 @@ def _forget() -> None:
     global _service  # noqa: PLW0603 - see init
     _service = None
     set_opener(None)
-
-

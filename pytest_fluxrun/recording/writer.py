@@ -26,17 +26,21 @@ class Writer(Generic[T]):
     Args:
         write: must not raise; runs outside every run.
         max_pending: things waiting at most; a further one is dropped.
+        max_pending_bytes: likewise for their sizes in all.
         dropped: counts what was dropped, by reason; shared with the caller.
     """
 
-    def __init__(self, write: Callable[[T], None], *, max_pending: int, dropped: Counter[str]) -> None:
+    def __init__(
+        self, write: Callable[[T], None], *, max_pending: int, max_pending_bytes: int, dropped: Counter[str]
+    ) -> None:
         self._write = write
         self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
         self._dropped = dropped
         self._reset()
         _live.add(self)
 
-    def submit(self, thing: T) -> bool:
+    def submit(self, thing: T, size_bytes: int = 0) -> bool:
         """Queue a thing; never blocks, never wakes the thread.
 
         Returns:
@@ -45,7 +49,12 @@ class Writer(Generic[T]):
         if len(self._queue) >= self._max_pending:
             self._dropped["pending-runs"] += 1
             return False
-        self._queue.append(thing)
+        if self._pending_bytes + size_bytes > self._max_pending_bytes:
+            self._dropped["pending-bytes"] += 1
+            return False
+        with self._counting:
+            self._pending_bytes += size_bytes
+        self._queue.append((thing, size_bytes))
         if self._thread is None:
             self._start()
         return True
@@ -69,7 +78,9 @@ class Writer(Generic[T]):
         return len(self._queue)
 
     def _reset(self) -> None:
-        self._queue: deque[T] = deque()
+        self._queue: deque[tuple[T, int]] = deque()
+        self._pending_bytes = 0
+        self._counting = threading.Lock()
         self._flushes: deque[threading.Event] = deque()
         self._wake = threading.Event()
         self._starting = threading.Lock()
@@ -87,8 +98,11 @@ class Writer(Generic[T]):
             self._wake.clear()
             waiting = [self._flushes.popleft() for _ in range(len(self._flushes))]
             while self._queue:
-                self._write(self._queue[0])
+                thing, size_bytes = self._queue[0]
+                self._write(thing)
                 self._queue.popleft()
+                with self._counting:
+                    self._pending_bytes -= size_bytes
             for done in waiting:
                 done.set()
 

@@ -113,7 +113,8 @@ class Replayer:
         lane = self._lane()
         found = self._find(boundary, call, lane)
         if found is None:
-            return self._locally(call, lane)
+            local: R = self._locally(call, lane)
+            return local
         interaction, position = found
         if self._never_answered(interaction):
             self._clock.park(_held_lock(), None)
@@ -130,7 +131,8 @@ class Replayer:
             await call.prepare()
         found = self._find(boundary, call, lane)
         if found is None:
-            return self._locally(call, lane)
+            local: R = self._locally(call, lane)
+            return local
         interaction, position = found
         if self._never_answered(interaction):
             await asyncio.get_running_loop().create_future()

@@ -116,7 +116,7 @@ def _headers(headers: Iterable[Any], *, values: bool) -> Iterator[str]:
         else:
             left_out += 1
     if left_out:
-        yield f"  ({left_out} more headers; --values shows them)"
+        yield f"  ({left_out} more header{'' if left_out == 1 else 's'}: --values shows them)"
 
 
 def _body(body: Any, *, values: bool) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _call(recording: Recording, number: int, interaction: Interaction, *, values
     if values:
         detail = plain(interaction.error if interaction.failed else interaction.answer)
         lines += (f"{_BESIDE_NUMBERS}    {line}" for line in _unfolded(plain(interaction.request)))
-        lines += (f"{_BESIDE_NUMBERS}  → {line}" for line in _unfolded(detail))
+        lines += (f"{_BESIDE_NUMBERS}    {line}" for line in ("→", *_unfolded(detail)))
     return _Moment(interaction.started_ns, 0, number, tuple(lines))
 
 
@@ -213,7 +213,8 @@ def _answered(interaction: Interaction) -> str:
 def _raised(error: Any) -> str:
     if not isinstance(error, dict) or "type" not in error:
         return f"raised {shown(error)}"
-    return f"raised {str(error['type']).replace(':', '.')}: {error.get('message', '')}"
+    name = str(error["type"]).replace(":", ".").removeprefix("builtins.")
+    return f"raised {name}: {error.get('message', '')}"
 
 
 def _reads(recording: Recording, number: int, segment: Segment, *, values: bool) -> _Moment:

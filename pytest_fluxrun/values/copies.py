@@ -24,7 +24,10 @@ def snapshot(obj: Any) -> Any:
     kind: Any = type(obj)
     if kind not in _COPIERS and not _is_typed(kind):
         return obj
-    return _copy(obj, {}, 0)
+    try:
+        return _copy(obj, {}, 0)
+    except RuntimeError:  # another thread changed a container meanwhile; recording never raises into the host
+        return obj
 
 
 def _copy(obj: Any, copied: dict[int, Any], depth: int) -> Any:

@@ -179,7 +179,7 @@ def encode(obj: Any) -> Value:
 
 
 def encode_or_opaque(obj: Any, *, rebuilt_by: Any = None) -> Value:
-    """`encode`, with an opaque marker in the place of what can't be encoded. Never raises ValueNotEncodable.
+    """`encode`, with an opaque marker in the place of what can't be encoded. Never raises.
 
     Args:
         rebuilt_by: the annotation with which the value will be decoded: a typed object whose class it doesn't reach is
@@ -188,7 +188,9 @@ def encode_or_opaque(obj: Any, *, rebuilt_by: Any = None) -> Value:
     classes = None if rebuilt_by is None else typed.reachable(rebuilt_by)
     try:
         return _Encoder(opaque=True, classes=classes).value(obj)
-    except _OutOfBounds:
+    except (
+        Exception
+    ):  # out of bounds, changed by another thread meanwhile, or the app's attributes raise: never the host's
         return _opaque(obj)
 
 

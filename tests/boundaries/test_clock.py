@@ -142,7 +142,12 @@ def test_wrong_arguments_raise_as_before() -> None:
 
     def wrong() -> list[str]:
         messages = []
-        for call in (lambda: datetime.now(1, 2), lambda: time.strftime(), lambda: time.localtime("x"), lambda: time.time(1)):  # type: ignore[call-arg,arg-type,call-overload]
+        for call in (
+            lambda: datetime.now(1, 2),
+            lambda: time.strftime(),
+            lambda: time.localtime("x"),
+            lambda: time.time(1),
+        ):  # type: ignore[call-arg,arg-type,call-overload]
             with pytest.raises(TypeError) as caught:
                 call()
             messages.append(str(caught.value))

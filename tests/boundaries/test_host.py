@@ -220,14 +220,39 @@ def test_effects_are_declared_or_judged_by_name() -> None:
     assert [kept["request"]["effect"] for kept in record.interactions] == [False, True, True, False]
 
 
-def test_a_left_generator_is_closed() -> None:
-    """Items are crossings of their own; the live generator ends when the app leaves it."""
+class Rows:
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> int:
+        return 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Table:
+    def __init__(self) -> None:
+        self.rows = Rows()
+
+    def __iter__(self) -> Iterator[int]:
+        return self.rows
+
+
+def test_a_left_iterator_is_closed() -> None:
+    """Items are crossings of their own; the live iterator ends when the app leaves it."""
+    table = Table()
     with recorded() as record:
-        stream = host("db", Orders()).stream(10)
-        next(stream)
-        stream.close()
+        rows = iter(host("table", table))
+        next(rows)
+        left_open = table.rows.closed
+        rows.close()
 
     assert [kept["request"]["step"] for kept in record.interactions] == [1]
+    assert (left_open, table.rows.closed) == (False, True)
 
 
 def test_nested_calls_are_part_of_the_outer_one() -> None:

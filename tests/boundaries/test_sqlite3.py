@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -219,6 +220,19 @@ def missing_directory(outside: Any) -> Any:
     sqlite3.connect(outside.path / "not" / "there.db")
 
 
+def autocommit(connection: Any) -> Any:
+    """PEP 249's attribute of Python 3.12: a transaction is always open, or never."""
+    states = [connection.in_transaction, connection.autocommit]
+    connection.execute("INSERT INTO note (text) VALUES ('kept')")
+    connection.commit()
+    states.append(connection.in_transaction)
+    connection.execute("INSERT INTO note (text) VALUES ('not kept')")
+    connection.rollback()
+    states.append(connection.execute("SELECT text FROM note").fetchall())
+    connection.autocommit = True
+    return [*states, connection.in_transaction]
+
+
 def read_only(outside: Any) -> Any:
     with contextlib.closing(sqlite3.connect(f"file:{outside.path}?mode=ro", uri=True)) as connection:
         return select(connection)
@@ -246,6 +260,7 @@ class TestSqlite3(BoundaryContract):
         "too-few-binds": opened(lambda connection: connection.execute("SELECT ?", ())),
         "missing-directory": missing_directory,
         "uri": read_only,
+        **({"autocommit": opened(autocommit, autocommit=False)} if sys.version_info >= (3, 12) else {}),
     }
     local = frozenset({"missing-directory", "closed"})
 
@@ -370,15 +385,25 @@ def test_unrecorded_transaction_control_is_local(connection: Any) -> None:
     assert [True, True, False] == [begun, kept, ended]
 
 
-def test_unrecorded_pragma_that_sets_is_local_and_one_that_reads_the_schema_is_not(connection: Any) -> None:
-    """A setting goes to a private connection; an answer about the file's schema is never made up."""
-    replayer = MemoryReplayer([])
-
-    with replayer.open():
+def test_unrecorded_settings_and_pings_are_local(connection: Any) -> None:
+    """What a pool or dialect asks of any connection is answered by a private one."""
+    with MemoryReplayer([]).open():
         connection.execute("PRAGMA busy_timeout = 1234")
-        assert replayer.unrecorded is None
-        with pytest.raises(UnrecordedCall):
-            connection.execute("PRAGMA table_info(item)")
+        connection.execute("PRAGMA journal_mode = WAL")
+        found = [
+            connection.execute(sql).fetchall() for sql in ("PRAGMA busy_timeout", "PRAGMA read_uncommitted", "SELECT 1")
+        ]
+
+    assert [[(1234,)], [(0,)], [(1,)]] == found
+
+
+@pytest.mark.parametrize(
+    "sql", ["PRAGMA table_info(item)", "PRAGMA journal_mode", "PRAGMA user_version", "SELECT 1 FROM item"]
+)
+def test_what_the_file_answers_is_never_made_up(connection: Any, sql: str) -> None:
+    """Unrecorded questions about the file are misses."""
+    with MemoryReplayer([]).open(), pytest.raises(UnrecordedCall):
+        connection.execute(sql)
 
 
 def test_blob_is_refused_at_replay(connection: Any) -> None:

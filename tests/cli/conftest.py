@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,16 @@ class Shop:
     key_file: Path
     key: ProjectKey
     token: Token
+
+    @staticmethod
+    def function_run(*arguments: Any, **given: Any) -> Run:
+        """See the function."""
+        return function_run(*arguments, **given)
+
+    @staticmethod
+    def request_run() -> Run:
+        """See the function."""
+        return request_run()
 
     def fluxrun(self, *arguments: str, code: int = 0, **given: Any) -> Result:
         """Run the command in the project's directory and check its exit code."""
@@ -190,5 +200,3 @@ def request_run() -> Run:
         versions={"fluxrun": "0.1.0", "python": "3.11.9", "release": "r41"},
     )  # fmt: skip
 
-
-MakeRun = Callable[..., Run]

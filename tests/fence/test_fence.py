@@ -188,8 +188,8 @@ def test_no_descriptor_is_left_over(outside):
 
 
 @on_linux
-def test_severed_child_can_neither_send_nor_disturb_its_parent(outside):
-    """The child's copy of a connection and of an epoll set is its own; the parent's go on."""
+def test_severed_child_can_t_send(outside):
+    """The child's copy of a connection is dead; the parent's goes on."""
     with outside.connected() as sock, select.epoll() as poll:
         poll.register(sock, select.EPOLLIN)
         before = outside.hits()
@@ -205,6 +205,34 @@ def test_severed_child_can_neither_send_nor_disturb_its_parent(outside):
         assert outside.hits() == before
         sock.sendall(b"x")
         assert poll.poll(5) == [(sock.fileno(), select.EPOLLIN)]
+
+
+@on_linux
+def test_severed_child_has_an_epoll_set_of_its_own():
+    """What the child registers is no event of the parent's, and what was registered before still is one of the child's."""
+    ready, ready_in = os.pipe()
+    os.write(ready_in, b"x")
+    told, tell = os.pipe()
+    go, let_go = os.pipe()
+    with select.epoll() as poll:
+        poll.register(go, select.EPOLLIN)
+        pid = os.fork()
+        if pid == 0:
+            sever()
+            os.close(let_go)
+            poll.register(ready, select.EPOLLIN)
+            os.write(tell, b"x")
+            os.read(go, 1)
+            os._exit(0 if (go, select.EPOLLHUP) in poll.poll(5) else 1)
+        os.read(told, 1)
+        seen = poll.poll(0)
+        os.write(let_go, b"x")
+        os.close(let_go)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    for descriptor in (ready, ready_in, told, tell, go):
+        os.close(descriptor)
+    assert seen == []
+    assert status == 0
 
 
 def test_layers_are_named():

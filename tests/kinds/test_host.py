@@ -28,7 +28,19 @@ def test_steps_of_a_generator_are_calls_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("method", "reads"),
-    [("get", True), ("get_order", True), ("findAll", True), ("is_open", True), ("__getitem__", True), ("getter", False), ("save", False), ("issue", False), ("__setitem__", False), ("listen", False), ("__call__", False)],
+    [
+        ("get", True),
+        ("get_order", True),
+        ("findAll", True),
+        ("is_open", True),
+        ("__getitem__", True),
+        ("getter", False),
+        ("save", False),
+        ("issue", False),
+        ("__setitem__", False),
+        ("listen", False),
+        ("__call__", False),
+    ],
 )
 def test_the_first_word_decides(method: str, reads: bool) -> None:
     """`get_order` reads, `getter` and `issue` aren't `get` and `is`."""

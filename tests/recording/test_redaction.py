@@ -201,7 +201,26 @@ def test_a_word_that_is_also_a_key_stays_a_key() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["author", "tokenizer", "max_tokens", "prompt_tokens", "token_type", "session_timeout", "Idempotency-Key", "key", "pinned", "password_hint", "compass", "assignee", "monkey", "expires_in", "cache-control", "design", "content-type", "authority"],
+    [
+        "author",
+        "tokenizer",
+        "max_tokens",
+        "prompt_tokens",
+        "token_type",
+        "session_timeout",
+        "Idempotency-Key",
+        "key",
+        "pinned",
+        "password_hint",
+        "compass",
+        "assignee",
+        "monkey",
+        "expires_in",
+        "cache-control",
+        "design",
+        "content-type",
+        "authority",
+    ],
 )
 def test_names_that_only_resemble_a_secret_are_plain(name: str) -> None:
     """False positives break replays."""
@@ -212,7 +231,25 @@ def test_names_that_only_resemble_a_secret_are_plain(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["password", "userPassword", "passwd", "X-API-Key", "apikey", "client_secret", "AWS_SECRET_ACCESS_KEY", "accessToken", "Proxy-Authorization", "sessionid", "PHPSESSID", "csrftoken", "private_key", "x-hub-signature-256", "cvv", "ssn", "sid"],
+    [
+        "password",
+        "userPassword",
+        "passwd",
+        "X-API-Key",
+        "apikey",
+        "client_secret",
+        "AWS_SECRET_ACCESS_KEY",
+        "accessToken",
+        "Proxy-Authorization",
+        "sessionid",
+        "PHPSESSID",
+        "csrftoken",
+        "private_key",
+        "x-hub-signature-256",
+        "cvv",
+        "ssn",
+        "sid",
+    ],
 )
 def test_names_of_secrets_are_denied(name: str) -> None:
     """Whatever their spelling."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -18,11 +19,16 @@ _TRANSACTION: Final = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOIN
 _LOCAL_PRAGMAS: Final = frozenset(
     """
     analysis_limit automatic_index busy_timeout cache_size cache_spill case_sensitive_like cell_size_check
-    defer_foreign_keys foreign_keys ignore_check_constraints journal_mode journal_size_limit locking_mode mmap_size
-    optimize query_only recursive_triggers reverse_unordered_selects secure_delete synchronous temp_store threads
-    trusted_schema wal_autocheckpoint
+    defer_foreign_keys foreign_keys ignore_check_constraints query_only read_uncommitted recursive_triggers
+    reverse_unordered_selects synchronous temp_store threads trusted_schema
     """.split()  # noqa: SIM905 - a list of words reads better
 )
+"""Settings of a connection, the same on a private one: read and set there."""
+_LOCAL_WHEN_SET: Final = frozenset(
+    "journal_mode journal_size_limit locking_mode mmap_size optimize secure_delete wal_autocheckpoint".split()  # noqa: SIM905
+)
+"""Settings that the file answers for: setting them is local, what they are isn't."""
+_PING: Final = re.compile(r"SELECT \d+", re.IGNORECASE)
 
 
 class Rows:
@@ -96,14 +102,17 @@ def describing(columns: tuple[str, ...] | None) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def is_local(sql: str) -> bool:
-    """Whether a statement only steers this connection: transaction control, and PRAGMAs that set something."""
+    """Whether a statement only concerns this connection: transaction control, its settings, a pool's ping."""
     statement = folded(sql)
     keyword = first_keyword(statement)
     if ";" in statement:
         return False
     if keyword == "PRAGMA":
         name, _, value = statement[len("PRAGMA") :].replace("(", "=").partition("=")
-        return bool(value) and name.strip().rpartition(".")[2].lower() in _LOCAL_PRAGMAS
+        setting = name.strip().rpartition(".")[2].lower()
+        return setting in _LOCAL_PRAGMAS or (bool(value) and setting in _LOCAL_WHEN_SET)
+    if keyword == "SELECT":
+        return _PING.fullmatch(statement) is not None
     return keyword in _TRANSACTION
 
 

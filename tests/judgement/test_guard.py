@@ -1,0 +1,147 @@
+"""Guard files: what is written is what is read, and what can't be meant is refused."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_fluxrun.errors import GuardError
+from pytest_fluxrun.judgement.guard import DriftRules, Fix, Guard, Ignore, digest, read_guard, to_toml, write_guard
+
+RUN = "01" + "0" * 24
+SHA = "ab" * 32
+HEAD = f'run = "{RUN}"\nsha256 = "{SHA}"\n'
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+bodies = st.recursive(
+    st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+fixes = st.builds(
+    Fix,
+    status=st.none() | st.integers(100, 999),
+    headers=st.dictionaries(texts, texts, max_size=3),
+    body=st.none() | bodies,
+    returns=st.none() | bodies,
+    raises=texts,
+    effects=st.lists(st.integers(1, 99), max_size=3).map(tuple),
+)
+guards = st.builds(
+    Guard,
+    run=st.just(RUN),
+    sha256=st.just(SHA),
+    title=texts,
+    expect=st.just("fix"),
+    pending=st.booleans(),
+    beyond=st.sampled_from(["fail", "accept"]),
+    proven=texts,
+    fix=st.none() | fixes,
+    ignore=st.builds(Ignore, paths=st.lists(texts, max_size=3).map(tuple)),
+    drift=st.builds(DriftRules, allow=st.lists(texts.map("new-read: {}".format), max_size=3).map(tuple)),
+)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "orders.guard.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@given(guards)
+def test_written_guard_reads_back_equal_with_types(guard: Guard):
+    """Unicode, quotes, control characters and nested bodies survive the file, and 1 stays neither 1.0 nor true."""
+    read = Guard.model_validate(tomllib.loads(to_toml(guard)))
+
+    assert guard == read
+    assert repr(guard) == repr(read)
+
+
+def test_guard_file_is_written_and_read(tmp_path: Path):
+    """The file holds the guard, and no temporary file stays beside it."""
+    guard = Guard(run=RUN, sha256=SHA, title='a "quoted"\nline', expect="fix", fix=Fix(status=409, body={"a": [{}]}))
+    path = tmp_path / "orders.guard.toml"
+
+    write_guard(path, guard)
+
+    assert guard == read_guard(path)
+    assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("body", [{"coupon": None}, [1, None], {"a": {"b": b"bytes"}}, "lone \ud800", {"\udfff": 1}])
+def test_body_that_toml_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path, body: object):
+    """A guard that couldn't be read again leaves the old file as it was, and no other file."""
+    path = written(tmp_path, "old")
+
+    with pytest.raises(GuardError):
+        write_guard(path, Guard(run=RUN, sha256=SHA, expect="fix", fix=Fix(body=body)))
+
+    assert "old" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_infinite_numbers_survive():
+    """TOML has inf and nan."""
+    guard = Guard(run=RUN, sha256=SHA, expect="fix", fix=Fix(body=[math.inf, -math.inf, math.nan]))
+    assert [math.inf, -math.inf] == tomllib.loads(to_toml(guard))["fix"]["body"][:2]
+    assert math.isnan(tomllib.loads(to_toml(guard))["fix"]["body"][2])
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('expect = "fixed"\n', "expect"),
+        ("pendign = true\n", "pendign"),
+        ('expect = "fix"\npending = "false"\n', "pending"),
+        ('expect = "fix"\npending = 1\n', "pending"),
+        ("pending = true\n", "pending"),
+        ("[fix]\nstatus = 409\n", "[fix]"),
+        ('expect = "fix"\n[fix]\nstatus = "409"\n', "fix.status"),
+        ('expect = "fix"\n[fix]\nstatus = 409.0\n', "fix.status"),
+        ('expect = "fix"\n[fix]\nstatus = true\n', "fix.status"),
+        ('expect = "fix"\n[fix]\nstatus = 42\n', "fix.status"),
+        ('expect = "fix"\n[fix]\neffects = [0]\n', "fix.effects"),
+        ('expect = "fix"\n[fix]\neffects = ["1"]\n', "fix.effects"),
+        ('expect = "fix"\n[fix]\nheaders = { age = 3 }\n', "fix.headers.age"),
+        ('[ignore]\npaths = "response.body"\n', "ignore.paths"),
+        ('[drift]\nallow = ["changed-efect: POST *"]\n', "drift.allow"),
+        ('[drift]\nallow = ["*"]\n', "drift.allow"),
+        ("[drfit]\n", "drfit"),
+    ],
+)
+def test_key_or_value_that_a_guard_cannot_have_is_named(tmp_path: Path, text: str, place: str):
+    """Misspelt, contradicting and wrongly typed settings are errors that name the place; none is coerced."""
+    with pytest.raises(GuardError) as raised:
+        read_guard(written(tmp_path, HEAD + text))
+    assert place in raised.value.why
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", 'run = "../../etc/passwd"\n', f'run = "{RUN}"\nsha256 = "{"A" * 64}"\n', f'run = "{"8" * 26}"\nsha256 = "{SHA}"\n'],
+)
+def test_guard_without_run_and_digest_is_refused(tmp_path: Path, text: str):
+    """Both must be there and in their form."""
+    with pytest.raises(GuardError):
+        read_guard(written(tmp_path, text))
+
+
+def test_unreadable_guard_says_so(tmp_path: Path):
+    """No TOML, no UTF-8 and no file are GuardErrors that say what to do."""
+    for path in (written(tmp_path, "run = "), tmp_path / "missing.guard.toml"):
+        with pytest.raises(GuardError) as raised:
+            read_guard(path)
+        assert raised.value.next_step
+    (tmp_path / "latin.guard.toml").write_bytes(b'title = "na\xefve"\n')
+    with pytest.raises(GuardError):
+        read_guard(tmp_path / "latin.guard.toml")
+
+
+def test_digest_is_sha256_in_hex():
+    """The digest of nothing is the well-known one."""
+    assert "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" == digest(b"")
