@@ -411,15 +411,15 @@ running_session(void)
 }
 
 /* Note that the running session seeded an instance: what it draws from now on follows from its seed. Where that can't be
-   noted, its draws are recorded by value, which is always right. The shared instance is drawn from by everybody, so its
-   draws never follow from one run's seed. */
+   noted, its draws are recorded by value, which is always right. So are those of the shared instance, from which everybody
+   draws, and of instances seeded by the system (not `given`): a program may keep one for all its runs, made in the first. */
 static void
-note_seeded(PyObject *instance)
+note_seeded(PyObject *instance, bool given)
 {
     if (instance == shared_random) {
         return;
     }
-    PyObject *session = running_session();
+    PyObject *session = given ? running_session() : NULL;
     PyObject *address = PyLong_FromVoidPtr(instance);
     PyObject *forget = address == NULL ? NULL : PyCFunction_New(&forget_definition, address);
     PyObject *to_instance = forget == NULL ? NULL : PyWeakref_NewRef(instance, forget);
@@ -460,6 +460,12 @@ follows_from_seed(PyObject *instance)
     Py_XDECREF(address);
     Py_XDECREF(session);
     return follows;
+}
+
+static PyObject *
+follows_from_seed_of_run(PyObject *Py_UNUSED(module), PyObject *instance)
+{
+    return PyBool_FromLong(seeded != NULL && follows_from_seed(instance));
 }
 
 static PyObject *
@@ -517,20 +523,21 @@ hook_seed(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
         return result;
     }
     Py_DECREF(ambient);
-    if (nargs == 0 || (nargs == 1 && args[0] == Py_None)) {
+    bool given = nargs > 1 || (nargs == 1 && args[0] != Py_None);
+    if (!given) {
         PyObject *number = fresh_seed();
         if (number == NULL) {
             return NULL;
         }
-        PyObject *given[1] = {number};
-        CALL_ORIGINAL(result, slot, FastFunction, self, given, 1);
+        PyObject *seed[1] = {number};
+        CALL_ORIGINAL(result, slot, FastFunction, self, seed, 1);
         Py_DECREF(number);
     }
     else {
         CALL_ORIGINAL(result, slot, FastFunction, self, args, nargs);
     }
     if (result != NULL) {
-        note_seeded(self);
+        note_seeded(self, given);
     }
     return result;
 }
@@ -779,6 +786,7 @@ static PyMethodDef methods[] = {
     {"uninstall", uninstall, METH_NOARGS, PyDoc_STR("Take the hooks out again.")},
     {"is_installed", is_installed, METH_NOARGS, PyDoc_STR("Whether install was called and not undone.")},
     {"displaced", displaced, METH_NOARGS, PyDoc_STR("Functions whose hook something else has replaced.")},
+    {"follows_from_seed", follows_from_seed_of_run, METH_O, PyDoc_STR("Whether the running session seeded the Random.")},
     {"real_time_ns", real_time_ns, METH_NOARGS, PyDoc_STR("Unix time, nanoseconds, from the system.")},
     {"real_monotonic_ns", real_monotonic_ns, METH_NOARGS, PyDoc_STR("The monotonic clock, nanoseconds.")},
     {"real_perf_counter_ns", real_monotonic_ns, METH_NOARGS, PyDoc_STR("perf_counter's clock, nanoseconds.")},

@@ -6,6 +6,7 @@ The clocks here are the real ones inside a run too. What counts as a read is dec
 from __future__ import annotations
 
 import time as _time
+from random import Random
 from types import ModuleType
 
 from pytest_fluxrun.config import current_settings
@@ -16,6 +17,7 @@ from pytest_fluxrun.places import is_library
 __all__ = [
     "MOST_READS_PER_LANE",
     "displaced",
+    "follows_from_seed",
     "install",
     "is_native",
     "monotonic_ns",
@@ -71,6 +73,11 @@ def uninstall() -> None:
     """Take the interposed functions out again; harmless where there are none."""
     if _native is not None:
         _native.uninstall()
+
+
+def follows_from_seed(instance: Random) -> bool:
+    """Whether the extension has seen the running session seed an instance: its draws are then not recorded."""
+    return _native is not None and bool(_native.follows_from_seed(instance))
 
 
 def displaced() -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Entropy (os.urandom, `random`, uuid1), through the C extension, or through wrappers where it is absent.
 
-A `random.Random` that a run seeds follows from its seed and isn't recorded; one that it leaves unseeded is seeded from
-recorded bytes; all others, the shared one above all, are recorded draw by draw. The wrappers don't see copies made
+A `random.Random` that a run gives a seed follows from it and isn't recorded. All others are recorded draw by draw, the
+shared one too, also one that a run makes without a seed: it may be kept for later runs. The wrappers don't see copies made
 before they were installed (`from random import random`, `from os import urandom`), nor generators in C.
 """
 
@@ -32,10 +32,10 @@ class Entropy(Seams):
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """Interpose natively, or give the wrappers of one of the modules."""
-        if ambient.is_native():
-            ambient.install()
-            return ()
-        return tuple(_PURE[module.__name__](module))
+        if not ambient.is_native():
+            return tuple(_PURE[module.__name__](module))
+        ambient.install()
+        return tuple(_gauss_patches(module)) if module.__name__ == "random" else ()
 
 
 _seeded: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
@@ -57,6 +57,14 @@ def _random_patches(module: Any) -> Iterator[Patch]:
         yield Patch(module.Random, name, partial(_drawn, f"random.{name}", shared))
         yield Patch(module, name, partial(_bound, shared, name))
     yield Patch(module.Random, "seed", partial(_seeding, shared, module))
+    yield from _gauss_patches(module)
+
+
+def _gauss_patches(module: Any) -> Iterator[Patch]:
+    """`gauss` keeps every second value for its next call: one kept from before the run is nowhere else to be seen."""
+    shared = module._inst  # noqa: SLF001 - the instance behind the module's functions
+    yield Patch(module.Random, "gauss", partial(_gauss, shared))
+    yield Patch(module, "gauss", partial(_bound, shared, "gauss"))
 
 
 _PURE: dict[str, Callable[[Any], Iterator[Patch]]] = {
@@ -100,6 +108,19 @@ def _drawn(function: str, shared: Any, original: Callable[..., Any]) -> Callable
     return draw
 
 
+def _gauss(shared: Any, original: Callable[..., float]) -> Callable[..., float]:
+    """Random.gauss, its standard normal value being the read; from a seeded instance it follows like any draw."""
+
+    @wraps(original)
+    def gauss(self: Any, mu: float = 0.0, sigma: float = 1.0) -> float:
+        lane = LANE.get()
+        if lane is None or lane.ambient is None or (self is not shared and _follows_from_seed(self, lane)):
+            return original(self, mu, sigma)
+        return mu + float(_read(lane, "random.gauss", original, (self, 0.0, 1.0), ())) * sigma
+
+    return gauss
+
+
 def _seeding(shared: Any, module: Any, original: Callable[..., None]) -> Callable[..., None]:
     """Random.seed: in a run, "from the system" becomes a seed that the run records."""
 
@@ -109,15 +130,19 @@ def _seeding(shared: Any, module: Any, original: Callable[..., None]) -> Callabl
         if lane is None or lane.ambient is None:
             original(self, a, version)
             return
-        fresh = module._urandom(32)  # noqa: SLF001 - what Random() itself is seeded from
-        original(self, int.from_bytes(fresh, "little") if a is None else a, version)
-        if self is not shared:
+        _seeded.pop(self, None)
+        if a is not None and self is not shared:
             _seeded[self] = weakref.ref(lane.session)
+        if a is None:
+            a = int.from_bytes(module._urandom(32), "little")  # noqa: SLF001 - what Random() itself is seeded from
+        original(self, a, version)
 
     return seed
 
 
 def _follows_from_seed(instance: Any, lane: Lane) -> bool:
+    if ambient.is_native():
+        return ambient.follows_from_seed(instance)
     session = _seeded.get(instance)
     return session is not None and session() is lane.session
 
@@ -127,11 +152,20 @@ def _read(
 ) -> Any:
     reads: Any = lane.ambient
     if type(reads) is list:
-        value = original(*arguments)
+        value = _within(lane, original, arguments)
         _append(reads, function, _reading_frame(), value)
         return value
     value = reads(function, *told)
-    return original(*arguments) if value is NotImplemented else value
+    return _within(lane, original, arguments) if value is NotImplemented else value
+
+
+def _within(lane: Lane, original: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The original's value; draws that it makes beneath are part of this one."""
+    reads, lane.ambient = lane.ambient, None
+    try:
+        return original(*arguments)
+    finally:
+        lane.ambient = reads
 
 
 def _append(reads: list[Any], function: str, frame: FrameType, value: Any) -> None:

@@ -27,7 +27,6 @@ from pytest_fluxrun.errors import KeyFileError
 __all__ = ["command", "token_command"]
 
 
-
 @click.group("keys")
 def command() -> None:
     """List the project's keys, show a public one, make a new one. A private key is never printed."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -28,8 +27,9 @@ from pytest_fluxrun.bundle import (
 )
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import DEFAULT_DIRECTORY, Project
+from pytest_fluxrun.cli.pyproject import append_lines, default_name, project_directory, tool_table
 from pytest_fluxrun.cli.token_file import read_token, write_token
-from pytest_fluxrun.config import load_settings, project_root, setting_origins
+from pytest_fluxrun.config import load_settings, setting_origins
 from pytest_fluxrun.errors import FluxRunError, KeyFileError, SettingsError
 
 __all__ = ["ALGORITHMS", "ALGORITHM_NAMES", "command"]
@@ -89,11 +89,11 @@ class _Setup:
         Raises:
             SettingsError: the settings can't be used, or give the project another name.
         """
-        root = _root(Path.cwd())
+        root = project_directory(Path.cwd())
         origins = setting_origins(environ=os.environ, start_dir=root)
         settings = load_settings({}, environ=os.environ, start_dir=root)
         if "project" not in origins:
-            named = {"project": name or _default_name(root)}
+            named = {"project": name or default_name(root)}
             settings = load_settings(named, environ=os.environ, start_dir=root)
         elif name not in (None, settings.project):
             raise SettingsError(
@@ -187,14 +187,14 @@ class _Setup:
 
     def _table(self) -> None:
         file = self.project.root / "pyproject.toml"
-        if _tool_table(file) is not None:
+        if tool_table(file) is not None:
             self._found(f"[tool.fluxrun] in {self.project.shown(file)}")
             return
         name, store = self.project.settings.project, self.project.settings.store or DEFAULT_DIRECTORY
         relative = os.path.relpath(store, self.project.root) if os.path.isabs(store) else store
         table = _TABLE.format(name=name, module=re.sub(r"\W", "_", name), store=relative)
         self._make(
-            f"[tool.fluxrun] at the end of {self.project.shown(file)}", lambda: _append(file, table, checked=True)
+            f"[tool.fluxrun] at the end of {self.project.shown(file)}", lambda: append_lines(file, table, checked=True)
         )
 
     def _directory(self) -> None:
@@ -213,7 +213,7 @@ class _Setup:
             self._found(f"{_IGNORED} in {shown}")
         else:
             self._make(f"{_IGNORED} in {shown} (unfinished downloads; bundles and guards may be committed)",
-                       lambda: _append(file, f"{_IGNORED}\n"))  # fmt: skip
+                       lambda: append_lines(file, f"{_IGNORED}\n"))  # fmt: skip
 
     def _found(self, what: str) -> None:
         click.echo(f"  {styled('found', 'cyan')}   {what}")
@@ -251,62 +251,3 @@ class _Setup:
         click.echo("\nNext:")
         click.echo("  fluxrun check")
         click.echo(f"  pytest --fluxrun-dir={self.project.shown(self.project.directories[0])}/")
-
-
-def _root(start: Path) -> Path:
-    """The project's directory: of [tool.fluxrun], else of the nearest pyproject.toml inside the same repository."""
-    configured = project_root(start)
-    if _tool_table(configured / "pyproject.toml") is not None:
-        return configured
-    for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file():
-            return folder
-        if (folder / ".git").exists():
-            break
-    return start
-
-
-def _tool_table(pyproject: Path) -> Any:
-    """`[tool.fluxrun]` of a file, or None where it or the file is missing."""
-    return _read_toml(pyproject).get("tool", {}).get("fluxrun")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(
-            f"{path} can't be read", why=str(error), next_step="repair the file, then run `fluxrun init` again"
-        ) from error
-
-
-def _default_name(root: Path) -> str:
-    """The name in pyproject.toml or of the directory, as a project may be called."""
-    found = _read_toml(root / "pyproject.toml").get("project", {}).get("name") or root.name
-    return re.sub(r"[^a-z0-9._-]+", "-", str(found).lower()).lstrip("._-")[:64] or "app"
-
-
-def _append(path: Path, text: str, *, checked: bool = False) -> None:
-    """Add lines at the end of a text file, in its own line endings; nothing that is there changes.
-
-    Raises:
-        SettingsError: `checked`, and the file would be no TOML any more; it wasn't touched.
-    """
-    before = path.read_bytes() if path.exists() else b""
-    added = text if not before or not checked else f"\n{text}"
-    if before and not before.endswith(b"\n"):
-        added = f"\n{added}"
-    encoded = added.replace("\n", "\r\n" if b"\r\n" in before else "\n").encode()
-    if checked:
-        try:
-            tomllib.loads((before + encoded).decode("utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(
-                f"[tool.fluxrun] can't be added to {path}",
-                why=str(error),
-                next_step=f"add it by hand:\n{text}",
-            ) from error
-    with path.open("ab") as stream:
-        stream.write(encoded)

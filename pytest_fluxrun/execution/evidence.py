@@ -24,6 +24,9 @@ class Evidence:
         deadline: what was waited for, or "".
         drifts: in the order of happening.
         late: calls made after the run had ended.
+        tokens: what stands for secrets in the recorded outcome.
+        recorded_logs: the run's log records, as `level logger: message`.
+        logs: the replay's.
     """
 
     recorded: Any
@@ -35,3 +38,6 @@ class Evidence:
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
     late: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    recorded_logs: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -225,7 +225,14 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         deadline=deadline,
         drifts=tuple(drifts),
         late=tuple(replayer.late),
+        tokens=run.tokens,
+        recorded_logs=tuple(map(_log_line, run.recording.logs)),
+        logs=tuple(map(_log_line, replayer.logs)),
     )
+
+
+def _log_line(entry: Mapping[str, Any]) -> str:
+    return f"{entry['level']} {entry['logger']}: {entry['message']}"
 
 
 def _missing(run: Run, replayer: Replayer, index: int) -> Drift:

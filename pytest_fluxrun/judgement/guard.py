@@ -78,6 +78,7 @@ class Guard(BaseModel):
         expect: the outcome: as recorded, or fixed.
         pending: the fix isn't there yet: the recorded failure is an expected failure.
         beyond: what fixed code that asks for more than the recording has counts as.
+        logs: whether log records are compared too, in order, by level, logger and message.
         proven: the release, or the commit, on which the run replayed to its own outcome.
     """
 
@@ -89,6 +90,7 @@ class Guard(BaseModel):
     expect: Literal["recorded", "fix"] = "recorded"
     pending: bool = False
     beyond: Literal["fail", "accept"] = "fail"
+    logs: bool = False
     proven: str = ""
     fix: Fix | None = None
     ignore: Ignore = Ignore()

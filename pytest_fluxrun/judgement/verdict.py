@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 from pytest_fluxrun.drift import Drift, DriftKind
@@ -21,6 +22,7 @@ from pytest_fluxrun.judgement.comparison import (
     text_matches,
 )
 from pytest_fluxrun.judgement.guard import Fix, Guard
+from pytest_fluxrun.judgement.redacted import same_but_redacted
 
 __all__ = ["Judgement", "Verdict", "judge"]
 
@@ -91,7 +93,13 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
 
 def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
     ignored = guard.ignore.paths if guard else ()
-    from_recorded = compare_outcomes(evidence.recorded, evidence.outcome, ignored)
+    from_recorded = [
+        difference
+        for difference in compare_outcomes(evidence.recorded, evidence.outcome, ignored)
+        if not same_but_redacted(difference.expected, difference.got, evidence.tokens)
+    ]
+    if guard is not None and guard.logs:
+        from_recorded += _from_logs(evidence)
     drifts = _failing_drifts(evidence, guard)
     if not expects_fix:
         return _verdict(Verdict.MATCH, from_recorded, drifts)
@@ -108,6 +116,15 @@ def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool
             first_divergence=_line(from_fix[0]),
         )
     return _verdict(Verdict.FIXED, from_fix, drifts)
+
+
+def _from_logs(evidence: Evidence) -> list[OutcomeDifference]:
+    pairs = zip_longest(evidence.recorded_logs, evidence.logs, fillvalue=ABSENT)
+    return [
+        OutcomeDifference(f"logs[{index}]", recorded, got)
+        for index, (recorded, got) in enumerate(pairs)
+        if recorded != got and not same_but_redacted(recorded, got, evidence.tokens)
+    ]
 
 
 def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[Drift, ...]) -> Judgement:

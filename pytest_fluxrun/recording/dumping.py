@@ -81,10 +81,17 @@ def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
         lanes=tuple(LaneSpec(lane.path, lane.position) for lane in lanes),
         interactions=interactions,
         segments=tuple(segments_of(lanes, position=position)),
-        reads={source: dict(by_key) for source, by_key in recorder.reads.items()},
+        reads={source: _unrepeated(by_key) for source, by_key in recorder.reads.items()},
         logs=tuple(dict(entry) for entry in recorder.logs),
     )
     return recording, reasons
+
+
+def _unrepeated(by_key: dict[str, list[Value]]) -> dict[str, list[Value]]:
+    """Values in order by key; once where they are all the same, since the last one is served again."""
+    return {
+        key: values[:1] if all(value == values[0] for value in values) else values for key, values in by_key.items()
+    }
 
 
 def _interaction(crossing: Crossing, mono_ns: int, reasons: list[str]) -> Interaction:

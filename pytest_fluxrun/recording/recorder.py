@@ -6,6 +6,7 @@ What is collected here is turned into a Run by `dumping`, on the writer's thread
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -46,6 +47,7 @@ class Recorder:
         entry: the registered entry's name; "" for a preamble.
         finished: takes this recorder and its ending when the run is over; must neither block nor raise.
         max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds.
+        log_level: records below it aren't kept.
         max_bytes: likewise for what the entry and the answers keep in memory.
     """
 
@@ -60,6 +62,7 @@ class Recorder:
         preamble: bool = False,
         max_interactions: int = 10_000,
         max_bytes: int = 8 << 20,
+        log_level: int = logging.NOTSET,
     ) -> None:
         self.entry = entry
         self.entry_kind = entry_kind
@@ -77,6 +80,7 @@ class Recorder:
         self._sequence = itertools.count()
         self._max_interactions = max_interactions
         self._max_bytes = max_bytes
+        self._log_level = log_level
         self._weighed = 0
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
@@ -134,9 +138,9 @@ class Recorder:
         return value
 
     def log(self, entry: Mapping[str, Any]) -> None:
-        """Keep a log record."""
-        if not self.closed:
-            self.logs.append(entry)
+        """Keep a log record, with its instant, if its level is high enough."""
+        if not self.closed and logging.getLevelName(entry["level"]) >= self._log_level:
+            self.logs.append({**entry, "offset_ns": ambient.monotonic_ns() - self.mono_ns})
 
     def weigh(self, size_bytes: int) -> bool:
         """Count bytes that the entry keeps."""

@@ -71,6 +71,7 @@ class _Service:
             self.finished,
             max_interactions=self.settings.max_run_interactions,
             max_bytes=self.settings.max_run_bytes,
+            log_level=logging.getLevelNamesMapping()[self.settings.log_level],
         )
 
     def finished(self, recorder: Recorder, ending: Ending) -> None:

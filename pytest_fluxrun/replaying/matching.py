@@ -5,6 +5,7 @@ Order: same call in the same lane; in the lane at the same spawn position; in an
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,15 +42,20 @@ class Matcher:
     Args:
         interactions: the recording's, in order.
         lanes: the recording's.
+        tokens: what stands for secrets in it: a call that holds the secret itself there still matches.
     """
 
-    def __init__(self, interactions: tuple[Interaction, ...], lanes: tuple[LaneSpec, ...]) -> None:
+    def __init__(
+        self, interactions: tuple[Interaction, ...], lanes: tuple[LaneSpec, ...], tokens: tuple[str, ...] = ()
+    ) -> None:
         self._interactions = interactions
         self._lanes = lanes
         self._played = bytearray(len(interactions))
         self._requests: dict[int, Request] = {}
         self._exact: dict[str, dict[str, _Queue]] = {}
         self._operations: dict[tuple[str, str], _Queue] = defaultdict(_Queue)
+        self._token = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
+        self._redacted: dict[tuple[str, str], list[tuple[re.Pattern[str], str]]] = defaultdict(list)
 
     def request(self, index: int) -> Request:
         """A recorded request in its kind's form, decoded once."""
@@ -66,6 +72,12 @@ class Matcher:
         if index is not None:
             queue.last_answered = index
         return index
+
+    def unredacted(self, kind: Kind, operation: str, canonical: str) -> str | None:
+        """The recorded canonical text that a call has but for secrets where the recording has tokens, or None."""
+        self._queues(kind)
+        found = (recorded for pattern, recorded in self._redacted[kind.name, operation] if pattern.fullmatch(canonical))
+        return next(found, None)
 
     def repeat(self, kind: Kind, canonical: str, *, at_most: int) -> int | None:
         """The last answer to an equal call, for an identical read made again; None beyond `at_most` repeats."""
@@ -112,7 +124,13 @@ class Matcher:
                 if interaction.kind != kind.name:
                     continue
                 request, lane = self.request(index), self._lanes[interaction.lane]
-                known[kind.canonical(request)].add(index, lane)
+                canonical = kind.canonical(request)
+                known[canonical].add(index, lane)
+                if self._token is not None and self._token.search(canonical):
+                    pattern = ".+?".join(map(re.escape, self._token.split(canonical)))
+                    self._redacted[kind.name, kind.operation(request)].append(
+                        (re.compile(pattern, re.DOTALL), canonical)
+                    )
                 if interaction.effect:
                     self._operations[kind.name, kind.operation(request)].add(index, lane)
             self._exact[kind.name] = dict(known)

@@ -84,7 +84,7 @@ class Replayer:
         self.clock: Clock | None = clock
         self.preamble = preamble
         self.shared = shared
-        self.matcher = Matcher(recording.interactions, recording.lanes)
+        self.matcher = Matcher(recording.interactions, recording.lanes, tokens)
         self.unrecorded: UnrecordedCall | None = None
         self.drifts: list[Drift] = []
         self.played: list[Played] = []
@@ -182,6 +182,11 @@ class Replayer:
             canonical = kind.canonical(request)
             effect = kind.is_effect(request)
             index = self.matcher.take(kind, canonical, lane.path, lane.position)
+            if index is None and self._tokens:
+                recorded = self.matcher.unredacted(kind, kind.operation(request), canonical)
+                if recorded is not None:
+                    canonical = recorded
+                    index = self.matcher.take(kind, canonical, lane.path, lane.position)
             if index is None:
                 index = self._relaxed(boundary, call, lane, canonical, effect=effect)
             if index is not None:

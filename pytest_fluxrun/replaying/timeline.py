@@ -11,6 +11,7 @@ import operator
 import sys
 import threading
 from collections.abc import Callable
+from statistics import NormalDist
 from types import FrameType
 from typing import Any
 
@@ -212,6 +213,8 @@ class LaneReads:
         source = hashlib.shake_256(repr((self._timeline.run_id, self._path, *key, count)).encode())
         if reader.function == "os.urandom":
             return source.digest(size)
+        if reader.function == "random.gauss":
+            return NormalDist().inv_cdf((int.from_bytes(source.digest(6), "little") + 0.5) * 2.0**-48)
         if reader.function == "random.random":
             return (int.from_bytes(source.digest(7), "little") >> 3) * 2.0**-53
         if reader.function == "random.getrandbits":

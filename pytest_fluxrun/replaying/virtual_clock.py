@@ -117,11 +117,7 @@ class VirtualClock:
         with self._mutex:
             self._raise_if_killed()
             self._reads += 1
-            step_ns = _READ_NS
-            if self._reads > _READS_BEFORE_HASTE and self._running <= 1 and not self._notified():
-                self._step_ns = step_ns = min(self._step_ns * 2, _LONGEST_STEP_NS)
-                step_ns = max(_READ_NS, min(step_ns, self._next_due_ns() - self._now_ns))
-            self._now_ns += step_ns
+            self._now_ns += self._poll_step_ns()
             self._fire_due()
             return self._now_ns
 
@@ -381,6 +377,17 @@ class VirtualClock:
         self._notified()
         while self._earliest_ns() <= self._now_ns:
             self._fire()
+
+    def _poll_step_ns(self) -> int:
+        """How far a read moves the clock: a busy poll ever farther, but not past the next instant at which others act."""
+        if self._reads <= _READS_BEFORE_HASTE or self._running > 1 or self._notified():
+            return _READ_NS
+        self._step_ns = min(self._step_ns * 2, _LONGEST_STEP_NS)
+        until_due_ns = self._next_due_ns() - self._now_ns
+        if self._step_ns < until_due_ns:
+            return self._step_ns
+        self._moved()
+        return max(_READ_NS, until_due_ns)
 
     def _next_due_ns(self) -> int:
         loops = [due_ns for loop in self._loops if (due_ns := loop.next_due_ns()) is not None]

@@ -131,7 +131,7 @@ class BoundaryContract:
 
         assert replayer.unrecorded is None, str(replayer.unrecorded)
         assert expected == result
-        assert clock.actors == 0
+        assert clock.idle()
         assert calls_before == outside.calls()
         assert replayer.unplayed() == []
 

@@ -6,6 +6,7 @@ They keep no time, no drift and no lanes; what they record passes through JSON, 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,17 +37,19 @@ class Recorded:
 
 
 class JumpingClock:
-    """Virtual time for one thread at a time: every wait ends at once, and moves the clock by its length.
-
-    Attributes:
-        actors: actors begun and not yet ended; 0 once all work is over.
-    """
+    """Virtual time for one thread at a time: every wait ends at once, and moves the clock by its length."""
 
     over = False
 
     def __init__(self) -> None:
-        self.actors = 0
+        self._actors = 0
+        self._changed = threading.Condition()
         self._now_ns = 0
+
+    def idle(self) -> bool:
+        """Whether every actor that began has ended, at once or within a few seconds of real time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._actors == 0, timeout=5)
 
     def now_ns(self) -> int:
         """The current offset."""
@@ -74,7 +77,8 @@ class JumpingClock:
     def begin(self, pool: object | None = None, *, workers: int = 0) -> None:
         """One more actor."""
         del pool, workers
-        self.actors += 1
+        with self._changed:
+            self._actors += 1
 
     def started(self, pool: object | None = None) -> None:
         """Actors are only counted."""
@@ -89,7 +93,9 @@ class JumpingClock:
     def end(self, pool: object | None = None) -> None:
         """One actor less."""
         del pool
-        self.actors -= 1
+        with self._changed:
+            self._actors -= 1
+            self._changed.notify_all()
 
     def dropped(self, pool: object) -> None:
         """One actor less."""

@@ -262,7 +262,7 @@ class TestSqlite3(BoundaryContract):
         "uri": read_only,
         **({"autocommit": opened(autocommit, autocommit=False)} if sys.version_info >= (3, 12) else {}),
     }
-    local = frozenset({"missing-directory", "closed"})
+    local = frozenset({"missing-directory", "closed", "closed_cursor", "own"})
 
     @pytest.fixture
     def outside(self, file_outside: Any) -> Any:

@@ -73,7 +73,9 @@ class Shop:
         assert code == result.exit_code, result.output
         return result
 
-    def bundle(self, run: Run, *, signer: Token | None = None, recipient: ProjectKey | None = None, **index: Any) -> bytes:
+    def bundle(
+        self, run: Run, *, signer: Token | None = None, recipient: ProjectKey | None = None, **index: Any
+    ) -> bytes:
         """A run, sealed."""
         fields: dict[str, Any] = {
             "run_id": run.id,
@@ -171,7 +173,9 @@ def request_run() -> Run:
         "streamed": False,
     }
     answer = {"status": 402, "headers": [], "chunks": ['{"error": "declined"}'], "end": "eof", "error": None}
-    charge = Interaction("httpx", "http", 1, 1, 4_000_000, 9_500_000, encode(request), answer=encode(answer), effect=True)
+    charge = Interaction(
+        "httpx", "http", 1, 1, 4_000_000, 9_500_000, encode(request), answer=encode(answer), effect=True
+    )
     reads = (
         Read("time.time", "create|now = time.time()", pack([1760000000.001, 1760000000.002]), pack([0, 1])),
         Read("os.urandom", "create|uuid4()", pack([b"\x01"])),
@@ -199,4 +203,3 @@ def request_run() -> Run:
         ),
         versions={"fluxrun": "0.1.0", "python": "3.11.9", "release": "r41"},
     )  # fmt: skip
-

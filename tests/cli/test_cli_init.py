@@ -136,7 +136,7 @@ def test_declining_the_key_ends_it(bare: Path) -> None:
 
 
 def test_a_revoked_token_is_not_trusted_again(bare: Path) -> None:
-    """init never lifts a revocation."""
+    """A revocation is never lifted."""
     run("init", "--yes")
     trust_file = bare / "fluxrun-trust.toml"
     trust_file.write_text(trust_file.read_text() + "revoked = true\n")
@@ -209,7 +209,7 @@ def test_a_new_key_is_added_and_the_old_one_stays(shop: Any) -> None:
 
 
 def test_trust_file_of_another_project_is_refused(shop: Any) -> None:
-    """init doesn't mix two projects' trust."""
+    """Two projects' trust isn't mixed."""
     trust = read_trust(shop.root / "fluxrun-trust.toml")
     write_trust(shop.root / "fluxrun-trust.toml", type(trust)("till", trust.recipients, trust.producers))
 
@@ -221,10 +221,10 @@ def test_trust_file_of_another_project_is_refused(shop: Any) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["expect", "--help"]])
 def test_help_loads_no_command_and_no_command_loads_pytest(arguments: list[str]) -> None:
     """The help of all commands needs none of them; a command runs pytest, if at all, as a process."""
+    unwanted = {"pytest", "rich", "pytest" if len(arguments) > 1 else "cryptography"}
     code = (
-        "import sys; from pytest_fluxrun.cli import fluxrun; fluxrun.main(%r, standalone_mode=False); "
-        "loaded = set(sys.modules); sys.exit(','.join({'pytest', 'rich', %r} & loaded) or 0)"
-        % (arguments, "" if len(arguments) > 1 else "cryptography")
+        f"import sys; from pytest_fluxrun.cli import fluxrun; fluxrun.main({arguments!r}, standalone_mode=False); "
+        f"sys.exit(','.join({unwanted!r} & set(sys.modules)) or 0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -251,7 +251,7 @@ def test_why_lists_what_was_not_asked_for(shop: Any, command: Any) -> None:
 
 
 def test_an_entry_that_is_not_registered_is_explained(shop: Any, command: Any) -> None:
-    """replay refuses in one paragraph, why explains."""
+    """One refuses in a paragraph, the other explains."""
     change(shop, ('"orders.price"', '"orders.cost"'))
     run = shop.function_run()
     shop.store(run)

@@ -213,10 +213,12 @@ def test_one_resisting_block_holds_up_no_other():
     release = threading.Event()
     held = threading.Thread(target=_held, args=(release,))
     held.start()
-    with pytest.raises(DeadlineExceeded), Deadline(2 * SHORT_S):
-        time.sleep(3)
-    release.set()
-    held.join(10)
+    try:
+        with pytest.raises(DeadlineExceeded), Deadline(2 * SHORT_S):
+            time.sleep(3)
+    finally:
+        release.set()
+        held.join(10)
     assert not held.is_alive()
 
 

@@ -209,7 +209,7 @@ def test_severed_child_can_t_send(outside):
 
 @on_linux
 def test_severed_child_has_an_epoll_set_of_its_own():
-    """What the child registers is no event of the parent's, and what was registered before still is one of the child's."""
+    """What it registers is no event of the parent's, and what was registered before still is one of its own."""
     ready, ready_in = os.pipe()
     os.write(ready_in, b"x")
     told, tell = os.pipe()
@@ -223,6 +223,7 @@ def test_severed_child_has_an_epoll_set_of_its_own():
             poll.register(ready, select.EPOLLIN)
             os.write(tell, b"x")
             os.read(go, 1)
+            poll.unregister(ready)
             os._exit(0 if (go, select.EPOLLHUP) in poll.poll(5) else 1)
         os.read(told, 1)
         seen = poll.poll(0)

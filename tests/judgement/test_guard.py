@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_fluxrun.errors import GuardError
@@ -53,6 +53,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@settings(deadline=None)
 @given(guards)
 def test_written_guard_reads_back_equal_with_types(guard: Guard):
     """Unicode, quotes, control characters and nested bodies survive the file, and 1 stays neither 1.0 nor true."""
