@@ -45,8 +45,8 @@ def unpack(column: Value) -> list[Any]:
         if isinstance(column, list):
             return [_rich(value) for value in column]
         if isinstance(column, str):
-            code, _, text = column.partition(":")
-            return _unpack(code, base64.b64decode(text, validate=True))
+            code, colon, text = column.partition(":")
+            return _unpack(code + colon, base64.b64decode(text, validate=True))
     except (ValueError, struct.error, binascii.Error) as error:
         raise DamagedBundle("a column of reads is damaged", why=str(error)) from error
     raise DamagedBundle("a column of reads is damaged", why=f"it is a {type(column).__name__}")
@@ -68,11 +68,11 @@ def _code(values: Sequence[Any]) -> str:
 
 
 def _unpack(code: str, data: bytes) -> list[Any]:
-    if code in {"d", "q", "Q"}:
-        return list(struct.unpack(f"<{len(data) // 8}{code}", data))
-    if code[:1] != "x":
+    if code in {"d:", "q:", "Q:"}:
+        return list(struct.unpack(f"<{len(data) // 8}{code[0]}", data))
+    if code[:1] != "x" or code[-1:] != ":":
         raise ValueError(f"unknown code {code!r}")
-    size = int(code[1:])
+    size = int(code[1:-1])
     if size < 1 or len(data) % size:
         raise ValueError(f"{len(data)} bytes aren't a multiple of {size}")
     return [data[start : start + size] for start in range(0, len(data), size)]

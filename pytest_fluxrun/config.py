@@ -89,6 +89,7 @@ class Settings(BaseModel):
     log_level: Level = "NOTSET"
     deny: Names = ()
     allow: Names = ()
+    allow_write: Names = ()
     timeout_s: float = Field(default=10.0, gt=0)
     require: int = Field(default=0, ge=0)
     live: dict[str, Any] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ class Clock(Protocol):
         """Move forward to an offset; never backward."""
 
     def sleep(self, seconds: float) -> None:
-        """Block the calling thread for a virtual duration; returns as soon as nobody else of the run could act before."""
+        """Block the calling thread for a virtual duration; return as soon as nobody else could act before."""
 
     def park(self, lock: Any, timeout_s: float | None) -> bool:
         """Block on a held lock until it is released (True) or its virtual time has come (False)."""
@@ -65,10 +65,10 @@ class Clock(Protocol):
         """What `begin` announced now runs on this thread."""
 
     def adopt(self) -> bool:
-        """Make this thread an actor. False: it is one already; else it says `left` and `end` when it has done its work."""
+        """Make this thread an actor. False: it is one already; else it says `left` and `end` when it is done."""
 
     def left(self) -> None:
-        """This thread does the actor's work no more; the actor counts until `end`."""
+        """The actor has no thread any more; it counts until `end`."""
 
     def end(self, pool: object | None = None) -> None:
         """An actor that had started is over."""

@@ -184,10 +184,13 @@ def flush_runs() -> None:
 
 
 def open_run(name: str, entry: Entry) -> OpenRun | None:
-    """A new run for an invocation, or None: nobody records, or the code already runs inside a run, which it is part of."""
+    """A new run for an invocation, or None: nobody records, a replay is on, or the code is part of a run under way.
+
+    What outlives its run (a worker thread that a request started) is part of it no more.
+    """
     if _opener is None:
         return None
     lane = current_lane()
-    if lane is not None and not lane.session.preamble:
+    if lane is not None and (lane.session.clock is not None or not (lane.session.preamble or lane.session.closed)):
         return None
     return _opener(name, entry)

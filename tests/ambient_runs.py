@@ -1,4 +1,4 @@
-"""Records a function's clock and entropy reads and replays them, with the smallest sessions and through a run's payload."""
+"""Records a function's clock and entropy reads and replays them, with the smallest sessions, as a run stores them."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ class ReplayingSession:
     def __init__(self, recording: Recording, *, run_id: str, tokens: tuple[str, ...]) -> None:
         self.clock = VirtualClock()
         self.drifts: list[Drift] = []
-        self.timeline = Timeline(
-            recording, clock=self.clock, run_id=run_id, observe=self.drifts.append, tokens=tokens
-        )
+        self.timeline = Timeline(recording, clock=self.clock, run_id=run_id, observe=self.drifts.append, tokens=tokens)
         self.lane = Lane(self)
 
     def ambient_for(self, lane: Lane) -> Any:
@@ -119,9 +117,7 @@ def record(function: Callable[[], Any]) -> tuple[Any, Recording]:
 
 def stored(recording: Recording) -> Recording:
     """The recording after having been written and read."""
-    run = Run(
-        id="0" * 26, project="p", entry="e", entry_kind="function", input=None, outcome=None, recording=recording
-    )
+    run = Run(id="0" * 26, project="p", entry="e", entry_kind="function", input=None, outcome=None, recording=recording)
     return Run.from_payload(run.to_payload()).recording
 
 

@@ -84,7 +84,7 @@ def test_the_table_live_is_reserved(tmp_path: Path) -> None:
 WRONG = [
     ("\nsampl = 1", {}, {}, "there is no setting 'sampl'", "pyproject.toml:3 [tool.fluxrun]", "did you mean 'sample'?"),
     ("", {"FLUXRUN_KEEP_4X": "1"}, {}, "there is no setting 'keep_4x'", "the variable FLUXRUN_KEEP_4X", "'keep_4xx'?"),
-    ("", {}, {"zzz": 1}, "there is no setting 'zzz'", "the argument zzz", "the settings are allow, deny"),
+    ("", {}, {"zzz": 1}, "there is no setting 'zzz'", "the argument zzz", "the settings are allow, allow_write, deny"),
     (
         "sample = 7",
         {},

@@ -29,7 +29,7 @@ class Asyncio(Seams):
             return
         yield Patch(module.BaseEventLoop, "create_task", _create_task)
         events = module.events
-        policy = getattr(events, "BaseDefaultEventLoopPolicy", None) or events._BaseDefaultEventLoopPolicy
+        policy = getattr(events, "BaseDefaultEventLoopPolicy", None) or events._BaseDefaultEventLoopPolicy  # noqa: SLF001 - 3.14
         yield Patch(policy, "new_event_loop", _new_event_loop)
 
 

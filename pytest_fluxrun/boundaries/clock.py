@@ -1,7 +1,7 @@
 """The clock, recorded and served value by value: through the C extension, or attribute wrappers where it is absent.
 
-The wrappers see calls through the module `time`. They don't see copies made before them (`from time import time`, default
-arguments) nor `datetime.now()` and `date.today()`, whose C types can't be patched: those read the real clock when
+The wrappers see calls through the module `time`. They don't see copies made before them (default arguments, `from time
+import time`) nor `datetime.now()` and `date.today()`, whose C types can't be patched: those read the real clock when
 recording and, by way of time-machine, the run's virtual one when replaying (`replaying.traveller`).
 """
 

@@ -26,7 +26,7 @@ class ConcurrentFutures(Seams):
     def patches(self, module: Any) -> Iterable[Patch]:
         """Where a job is submitted, and where its future has got the result."""
         yield Patch(module.ThreadPoolExecutor, "submit", _submit)
-        yield Patch(module._WorkItem, "run", _work)
+        yield Patch(module._WorkItem, "run", _work)  # noqa: SLF001 - a future's callbacks come too early
 
 
 class _Job:
@@ -90,9 +90,7 @@ def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
     return submit
 
 
-def _laned(
-    fn: Callable[..., Any], args: tuple[Any, ...]
-) -> tuple[Any, Callable[[Lane], Callable[..., Any]]]:
+def _laned(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Callable[[Lane], Callable[..., Any]]]:
     """What to name the lane after, and what makes the job's function for a lane.
 
     Sees through `Context.run`, as asyncio.to_thread submits it: the lane must be set within that context.

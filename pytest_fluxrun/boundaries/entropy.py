@@ -1,8 +1,8 @@
 """Entropy (os.urandom, `random`, uuid1), through the C extension, or through wrappers where it is absent.
 
 A `random.Random` that a run gives a seed follows from it and isn't recorded. All others are recorded draw by draw, the
-shared one too, also one that a run makes without a seed: it may be kept for later runs. The wrappers don't see copies made
-before they were installed (`from random import random`, `from os import urandom`), nor generators in C.
+shared one too, also one that a run makes without a seed: it may be kept for later runs. The wrappers don't see copies
+made before they were installed (`from random import random`, `from os import urandom`), nor generators in C.
 """
 
 from __future__ import annotations

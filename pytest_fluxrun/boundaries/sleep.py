@@ -1,4 +1,7 @@
-"""time.sleep: in a replayed run the wait is virtual. Records nothing; `from time import sleep` before init escapes it."""
+"""time.sleep: in a replayed run the wait is virtual. Records nothing.
+
+A `from time import sleep` that ran before the seam was installed escapes it.
+"""
 
 from __future__ import annotations
 

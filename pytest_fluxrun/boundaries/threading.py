@@ -33,7 +33,7 @@ class Threading(Seams):
             yield Patch(module, "time", _monotonic)
         else:
             yield Patch(module, "_time", _monotonic)
-            yield Patch(module.Condition, "wait", functools.partial(_condition_wait, module._allocate_lock))
+            yield Patch(module.Condition, "wait", _condition_wait)
             yield Patch(module.Thread, "start", functools.partial(_start, module.Event))
             yield Patch(module.Thread, "join", _join)
 
@@ -47,7 +47,7 @@ def _monotonic(original: Callable[[], float]) -> Callable[[], float]:
     return monotonic
 
 
-def _condition_wait(allocate_lock: Callable[[], Any], original: Callable[..., bool]) -> Callable[..., bool]:
+def _condition_wait(original: Callable[..., bool]) -> Callable[..., bool]:
     @functools.wraps(original)
     def wait(self: Any, timeout: float | None = None) -> bool:
         clock = virtual_clock()
@@ -55,7 +55,7 @@ def _condition_wait(allocate_lock: Callable[[], Any], original: Callable[..., bo
             return original(self, timeout)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
-        waiter = allocate_lock()
+        waiter = _thread.allocate_lock()
         waiter.acquire()
         self._waiters.append(waiter)
         saved = self._release_save()

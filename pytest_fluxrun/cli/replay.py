@@ -61,7 +61,13 @@ def replay_once(project: Project, run: Run) -> Replayed:
             next_step='name what calls fluxrun.instrument or uses @fluxrun.capture, e.g. modules = ["shop.main"]',
         )
     settings = project.settings
-    stage = Stage(settings.modules, root=project.root, timeout_s=settings.timeout_s, keep=baseline())
+    stage = Stage(
+        settings.modules,
+        root=project.root,
+        timeout_s=settings.timeout_s,
+        keep=baseline(),
+        allow_write=settings.allow_write,
+    )
     with redirect_stdout(sys.stderr):
         try:
             replayed = stage.replay(run)

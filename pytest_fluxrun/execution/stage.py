@@ -48,6 +48,7 @@ class Stage:
         root: put on `sys.path` for them.
         timeout_s: deadline of one replay.
         keep: sockets of the test run itself, from `fence.baseline()` at its start.
+        allow_write: what the app may write during a replay; relative paths count from `root`.
         imported: called once, when the modules are imported and nothing has run.
     """
 
@@ -58,6 +59,7 @@ class Stage:
         root: Path,
         timeout_s: float,
         keep: frozenset[int] = frozenset(),
+        allow_write: Sequence[str] = (),
         imported: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop: event_loop.VirtualLoop | None = None
@@ -66,6 +68,7 @@ class Stage:
         self._root = root
         self._timeout_s = timeout_s
         self._keep = keep
+        self._allow_write = tuple(root / path for path in allow_write)
         self._imported = False
         self._booted: dict[str, Callable[[], None]] = {}
         self._start_up_drift: list[Drift] = []
@@ -132,7 +135,7 @@ class Stage:
         return registered
 
     def _fence(self) -> Fence:
-        return Fence(project=self._root, keep=self._keep)
+        return Fence(project=self._root, keep=self._keep, allow_write=self._allow_write)
 
     def _import(self, driving: _Driving) -> None:
         root = str(self._root)

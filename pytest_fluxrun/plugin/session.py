@@ -78,6 +78,7 @@ class RunSession:
                 root=self.config.rootpath,
                 timeout_s=self.settings.timeout_s,
                 keep=self.keep,
+                allow_write=self.settings.allow_write,
                 imported=self.confirmer.fork,
             )
         return self._stage

@@ -69,6 +69,9 @@ def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
     lanes = list(recorder.lanes)
     for index, lane in enumerate(lanes):
         lane.index = index
+    for crossing in recorder.crossings:
+        if not crossing.over and crossing.lane.ambient is None:
+            crossing.lane.ambient = crossing.reads  # a call under way has put them aside
     crossings = sorted(recorder.crossings, key=lambda crossing: crossing.sequence)
     position = {crossing.sequence: index for index, crossing in enumerate(crossings)}
     reasons: list[str] = []
@@ -99,6 +102,8 @@ def _interaction(crossing: Crossing, mono_ns: int, reasons: list[str]) -> Intera
     answer: Value = None
     error: Value = None
     try:
+        if crossing.undumpable is not None:
+            raise crossing.undumpable
         form = crossing.call.form()
         request = encode_or_opaque(form)
         effect = boundary.kind.is_effect(form)

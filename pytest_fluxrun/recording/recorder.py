@@ -25,7 +25,20 @@ _NOMINAL_BYTES = 1024
 class Crossing:
     """One call in flight or over, by reference. `sequence` orders crossings by their start."""
 
-    __slots__ = ("boundary", "call", "dumped", "ended_ns", "error", "lane", "over", "result", "sequence", "started_ns")
+    __slots__ = (
+        "boundary",
+        "call",
+        "dumped",
+        "ended_ns",
+        "error",
+        "lane",
+        "over",
+        "reads",
+        "result",
+        "sequence",
+        "started_ns",
+        "undumpable",
+    )
 
     def __init__(self, boundary: Boundary[Any], call: Call, lane: Lane, sequence: int, started_ns: int) -> None:
         self.boundary = boundary
@@ -38,6 +51,17 @@ class Crossing:
         self.result: Any = None
         self.error: BaseException | None = None
         self.dumped: Value = None
+        self.undumpable: Exception | None = None
+        self.reads: list[Any] | None = lane.ambient
+
+    def keep(self, result: Any) -> None:
+        """Keep the answer, dumped now where the app may change it."""
+        self.result = result
+        if self.boundary.snapshot:
+            try:
+                self.dumped = self.boundary.dump(result)
+            except Exception as failure:  # recording never raises into the host; the run says so
+                self.undumpable = failure
 
 
 class Recorder:
@@ -82,6 +106,7 @@ class Recorder:
         self._max_bytes = max_bytes
         self._log_level = log_level
         self._weighed = 0
+        self._released = False
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
         self.perf_ns = ambient.perf_counter_ns()
@@ -99,36 +124,34 @@ class Recorder:
         if self.closed:
             self.late += 1
             return live()
-        crossing, reads = self._enter(boundary, call)
+        crossing = self._enter(boundary, call)
         try:
             result = live()
-            crossing.result = result
-            if boundary.snapshot:
-                crossing.dumped = boundary.dump(result)
-            return result
         except BaseException as error:
             crossing.error = error
             raise
+        else:
+            crossing.keep(result)
+            return result
         finally:
-            self._leave(crossing, reads)
+            self._leave(crossing)
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
         if self.closed:
             self.late += 1
             return await live()
-        crossing, reads = self._enter(boundary, call)
+        crossing = self._enter(boundary, call)
         try:
             result = await live()
-            crossing.result = result
-            if boundary.snapshot:
-                crossing.dumped = boundary.dump(result)
-            return result
         except BaseException as error:
             crossing.error = error
             raise
+        else:
+            crossing.keep(result)
+            return result
         finally:
-            self._leave(crossing, reads)
+            self._leave(crossing)
 
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """Read live and keep the value; an error counts as `absent` where it is a KeyError."""
@@ -139,7 +162,10 @@ class Recorder:
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Keep a log record, with its instant, if its level is high enough."""
-        if not self.closed and logging.getLevelName(entry["level"]) >= self._log_level:
+        if self.closed:
+            return
+        level = logging.getLevelName(entry["level"])
+        if not isinstance(level, int) or level >= self._log_level:  # a level that the app named itself counts as high
             self.logs.append({**entry, "offset_ns": ambient.monotonic_ns() - self.mono_ns})
 
     def weigh(self, size_bytes: int) -> bool:
@@ -150,7 +176,7 @@ class Recorder:
         return not self.over_bound
 
     def size_bytes(self) -> int:
-        """About what the run holds in memory: what was weighed, the answers, and a kilobyte for each crossing and log."""
+        """About what the run holds in memory: what was weighed, the answers, a kilobyte for each crossing and log."""
         answers = sum(
             crossing.boundary.weigh(crossing.result) for crossing in self.crossings if crossing.result is not None
         )
@@ -170,27 +196,27 @@ class Recorder:
 
     def release(self) -> None:
         """Let go of all that was collected; lanes that outlive the run collect nothing more."""
+        self._released = True
         for lane in self.lanes:
             lane.ambient = None
         self.lanes, self.crossings, self.logs, self.reads = [], [], [], {}
 
-    def _enter(self, boundary: Boundary[Any], call: Call) -> tuple[Crossing, list[Any] | None]:
+    def _enter(self, boundary: Boundary[Any], call: Call) -> Crossing:
         lane = LANE.get()
         assert lane is not None
-        reads, lane.ambient, lane.inside = lane.ambient, None, True
         crossing = Crossing(boundary, call, lane, next(self._sequence), ambient.monotonic_ns())
+        lane.ambient, lane.inside = None, True
         if crossing.sequence < self._max_interactions:
             self.crossings.append(crossing)
         else:
             self.over_bound = True
-        return crossing, reads
+        return crossing
 
-    @staticmethod
-    def _leave(crossing: Crossing, reads: list[Any] | None) -> None:
+    def _leave(self, crossing: Crossing) -> None:
         crossing.ended_ns = ambient.monotonic_ns()
         crossing.over = True
         lane = crossing.lane
         lane.inside = False
-        if reads is not None:
-            reads.append(crossing.sequence)
-            lane.ambient = reads
+        if crossing.reads is not None and not self._released:
+            crossing.reads.append(crossing.sequence)
+            lane.ambient = crossing.reads

@@ -97,20 +97,27 @@ class Writer(Generic[T]):
             self._wake.wait(_POLL_S)
             self._wake.clear()
             waiting = [self._flushes.popleft() for _ in range(len(self._flushes))]
-            while self._queue:
-                thing, size_bytes = self._queue[0]
-                self._write(thing)
-                self._queue.popleft()
-                with self._counting:
-                    self._pending_bytes -= size_bytes
+            for _ in range(len(self._queue)):  # no more than these, or a flush would wait for what comes after it
+                self._write_first()
             for done in waiting:
                 done.set()
+
+    def _write_first(self) -> None:
+        thing, size_bytes = self._queue[0]
+        try:
+            self._write(thing)
+        except BaseException:  # even the SystemExit of an app's object while it is dumped must not end the thread
+            self._dropped["write-failed"] += 1
+        finally:
+            self._queue.popleft()
+            with self._counting:
+                self._pending_bytes -= size_bytes
 
 
 def _after_fork_in_child() -> None:
     """The parent writes what it had queued; the child has no thread and starts empty."""
     for writer in list(_live):
-        writer._reset()
+        writer._reset()  # noqa: SLF001 - of this module
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

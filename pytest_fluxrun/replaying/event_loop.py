@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import LANE
-from pytest_fluxrun.replaying.virtual_clock import NEVER_NS, VirtualClock, Wait
+from pytest_fluxrun.replaying.virtual_clock import VirtualClock
+from pytest_fluxrun.replaying.waits import NEVER_NS, Wait
 
 __all__ = ["VirtualLoop", "call", "drive", "finish"]
 
@@ -40,23 +41,23 @@ class _LoopWait(Wait):
     def wake(self) -> None:
         """Write to the loop's self-pipe, unless it is only about to block."""
         if self.blocked:
-            self.loop._write_to_self()  # type: ignore[attr-defined]  # private to asyncio: what call_soon_threadsafe does
+            self.loop._write_to_self()  # type: ignore[attr-defined]  # noqa: SLF001 - as call_soon_threadsafe does
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by platform at import
+class _Selector(selectors.DefaultSelector):
     """The platform's selector, which blocks on the run's clock where the loop has one."""
 
     loop: VirtualLoop
 
     def ready(self) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready now."""
-        return super().select(0)  # type: ignore[no-any-return]
+        return super().select(0)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for I/O or, on the clock, for the loop's next timer."""
         clock = self.loop.clock
         if clock is None or clock.over or (timeout is not None and timeout <= 0):
-            return super().select(timeout)  # type: ignore[no-any-return]
+            return super().select(timeout)
         due_ns = self.loop.next_due_ns()
         wait = _LoopWait(NEVER_NS if due_ns is None else due_ns, self.loop)
         with clock.waiting(wait):

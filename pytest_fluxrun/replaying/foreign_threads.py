@@ -38,7 +38,7 @@ def _pool_worker(variables: Any) -> bool:
 
 _resting: dict[CodeType, Any] = {
     inspect.unwrap(threading.Condition.wait).__code__: _condition_wait,
-    concurrent.futures.thread._worker.__code__: _pool_worker,  # type: ignore[attr-defined]  # private to CPython
+    concurrent.futures.thread._worker.__code__: _pool_worker,  # noqa: SLF001 - private to CPython, as is all of this
 }
 
 
@@ -61,7 +61,7 @@ class ForeignThreads:
         """
         main = threading.main_thread().ident
         unsure = []
-        for ident, frame in sys._current_frames().items():
+        for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for debuggers
             if ident in own or ident == main:
                 continue
             rests = _resting.get(frame.f_code)
@@ -72,7 +72,7 @@ class ForeignThreads:
         return not unsure or self._asleep_all(unsure)
 
     def _asleep_all(self, unsure: Iterable[tuple[int, FrameType]]) -> bool:
-        known: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # enumerate() locks
+        known: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001 - enumerate() locks
         resting, now_ns = True, ambient.monotonic_ns()
         for ident, frame in unsure:
             thread = known.get(ident)

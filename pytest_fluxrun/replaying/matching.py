@@ -36,6 +36,10 @@ class _Queue:
         self.by_position[lane.position].append(index)
 
 
+_NOT_PAST_QUOTES = r"""[^"'&\n]+?"""
+"""Where the recording has a token: what doesn't leave its JSON string, its parameter of a query, its SQL literal."""
+
+
 class Matcher:
     """The unplayed interactions of one recording. Not thread-safe: the replayer holds its lock.
 
@@ -127,7 +131,7 @@ class Matcher:
                 canonical = kind.canonical(request)
                 known[canonical].add(index, lane)
                 if self._token is not None and self._token.search(canonical):
-                    pattern = ".+?".join(map(re.escape, self._token.split(canonical)))
+                    pattern = _NOT_PAST_QUOTES.join(map(re.escape, self._token.split(canonical)))
                     self._redacted[kind.name, kind.operation(request)].append(
                         (re.compile(pattern, re.DOTALL), canonical)
                     )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundary import Boundary, Call, Request
 from pytest_fluxrun.context import LANE, Clock, Lane
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.errors import UnrecordedCall
@@ -96,6 +96,7 @@ class Replayer:
         self._tokens = tokens
         self._lock = threading.Lock()
         self._cursor: dict[tuple[str, str], int] = {}
+        self._last_effect: dict[int, int] = {}
         self._timeline = Timeline(recording, clock=clock, run_id=run_id, tokens=tokens, observe=self.observe)
         self.lane = Lane(self)
 
@@ -124,8 +125,6 @@ class Replayer:
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
         del live
-        if call.prepare is not None:
-            await call.prepare()
         lane = self._lane()
         if call.prepare is not None:
             await call.prepare()
@@ -177,8 +176,8 @@ class Replayer:
             if self.unrecorded is not None:
                 raise self.unrecorded
             if self.closed:
-                self.late.append(kind.text(request))
-                raise self._miss(boundary, call, lane, "a call was made after the run had ended")
+                self.late.append(_text(boundary, request))
+                raise self._miss(boundary, call, "a call was made after the run had ended")
             canonical = kind.canonical(request)
             effect = kind.is_effect(request)
             index = self.matcher.take(kind, canonical, lane.path, lane.position)
@@ -191,15 +190,18 @@ class Replayer:
                 index = self._relaxed(boundary, call, lane, canonical, effect=effect)
             if index is not None:
                 self._note(lane, index, "run", kind.text(request), effect=effect)
+                self._check_order(boundary, call, index)
                 return self.recording.interactions[index], index
             shared = self.shared.matcher.any_of(kind, canonical)
             if shared is not None:
-                self._note(lane, shared, "preamble", kind.text(request), effect=False)
+                self._note(lane, shared, "preamble", kind.text(request), effect=effect)
+                if effect:
+                    self.observe(Drift(DriftKind.NEW_EFFECT, 0, _text(boundary, request)))
                 return self.shared.interactions[shared], -1
             if call.otherwise is not None:
                 return None
             self._note(lane, -1, "miss", kind.text(request), effect=effect)
-            raise self._miss(boundary, call, lane, "")
+            raise self._miss(boundary, call, "")
 
     def _relaxed(self, boundary: Boundary[Any], call: Call, lane: Lane, canonical: str, *, effect: bool) -> int | None:
         """An identical read made again, or an effect of the same operation with other arguments; each is drift."""
@@ -207,7 +209,7 @@ class Replayer:
         if not effect:
             index = self.matcher.repeat(kind, canonical, at_most=_MOST_REPEATS)
             if index is not None:
-                self.observe(Drift(DriftKind.REPEATED_READ, index + 1, kind.text(request)))
+                self.observe(Drift(DriftKind.REPEATED_READ, index + 1, _text(boundary, request)))
             return index
         if call.otherwise is not None:
             return None
@@ -217,8 +219,19 @@ class Replayer:
                 f"call[{index + 1}].{difference.path}: {difference.recorded!r} → {difference.asked!r}"
                 for difference in kind.differences(self.matcher.request(index), request)
             )
-            self.observe(Drift(DriftKind.CHANGED_EFFECT, index + 1, kind.text(request), paths))
+            self.observe(Drift(DriftKind.CHANGED_EFFECT, index + 1, _text(boundary, request), paths))
         return index
+
+    def _check_order(self, boundary: Boundary[Any], call: Call, index: int) -> None:
+        """Effects of one recorded lane come in its order; the lock is held."""
+        interaction = self.recording.interactions[index]
+        if not interaction.effect:
+            return
+        last = self._last_effect.get(interaction.lane, -1)
+        self._last_effect[interaction.lane] = max(last, index)
+        if index < last:
+            path = f"call[{index + 1}]: before call[{last + 1}] → after it"
+            self.observe(Drift(DriftKind.REORDERED, index + 1, _text(boundary, call.form()), (path,)))
 
     def _note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
         self.played.append(Played(index, source, repr(lane), text, effect))
@@ -243,7 +256,7 @@ class Replayer:
             if position >= 0:
                 self._timeline.crossed(lane.path, lane.position, position)
 
-    def _miss(self, boundary: Boundary[Any], call: Call, lane: Lane, what: str) -> UnrecordedCall:
+    def _miss(self, boundary: Boundary[Any], call: Call, what: str) -> UnrecordedCall:
         """Latch and describe; the lock is held."""
         kind, request = boundary.kind, call.form()
         nearest = ""
@@ -251,17 +264,21 @@ class Replayer:
         index = self.matcher.nearest(kind, kind.operation(request))
         if index is not None:
             recorded = self.matcher.request(index)
-            nearest = f"{boundary.name} {kind.text(recorded)}"
+            nearest = _text(boundary, recorded)
             differs = tuple(difference.path for difference in kind.differences(recorded, request)[:8])
         self.unrecorded = UnrecordedCall(
             what or f"call {len(self.played)} of {len(self.recording.interactions)} is not in the run.",
-            asked=f"{boundary.name} {kind.text(request)}",
+            asked=_text(boundary, request),
             nearest=nearest,
             differs=differs,
             next_step=f"if this is the fix, run `fluxrun expect {self._run_id[:10]}`; `fluxrun why {self._run_id[:10]}`"
             " shows every call",
         )
         return self.unrecorded
+
+
+def _text(boundary: Boundary[Any], request: Request) -> str:
+    return f"{boundary.name} {boundary.kind.text(request)}"
 
 
 def _seconds(interaction: Interaction) -> float:

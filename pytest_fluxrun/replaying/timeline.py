@@ -26,8 +26,11 @@ __all__ = ["LaneReads", "Timeline"]
 
 _INTERPOLATED_NS = 1_000
 _MOST_FRAMES_WALKED = 24
+_MOST_READERS = 50_000
 _Path = tuple[tuple[str, int], ...]
 _Position = tuple[int, ...]
+
+_readers: dict[tuple[str, int, int], Reader] = {}
 
 
 class Timeline:
@@ -76,26 +79,26 @@ class Timeline:
         with self.lock:
             reads = self._live[path] = LaneReads(self, path)
             index = self._by_path.get(path)
-            if index is None:
-                index = self._by_position.get(position)
-                if index in self._claimed:
-                    index = None
             if index is not None:
-                self._claim(reads, index)
+                self._claim(reads, index, certain=True)
+                return reads
+            index = self._by_position.get(position)
+            if index is not None and index not in self._claimed:
+                self._claim(reads, index, certain=False)
             return reads
 
     def crossed(self, path: _Path, position: _Position, interaction: int) -> None:
         """A recorded interaction was served in a live lane: its reads go on after it.
 
         Args:
-            interaction: index in the recording. A live lane that follows no recorded one follows this interaction's
-                from now on; one that follows another isn't moved.
+            interaction: index in the recording. A live lane that follows no recorded one, or one only for its position,
+                follows this interaction's from now on; one that follows another isn't moved.
         """
         with self.lock:
             reads = self._live.get(path) or self.ambient_for(path, position)
             index = self._interaction_lanes[interaction]
-            if reads.index is None and index not in self._claimed:
-                self._claim(reads, index)
+            if not reads.certain and index not in self._claimed:
+                self._claim(reads, index, certain=True)
             if reads.index == index:
                 reads.after = interaction
 
@@ -107,11 +110,14 @@ class Timeline:
             name, _, line = split_place(reader.where)
             self._observe(Drift(kind, 0, f"{reader.function}() in {name}" + (f": {line}" if line else "")))
 
-    def _claim(self, reads: LaneReads, index: int) -> None:
+    def _claim(self, reads: LaneReads, index: int, *, certain: bool) -> None:
         before = self._claimed.get(index)
         if before is not None and before is not reads:
-            before.index, before.recorded = None, RecordedLane()
-        self._claimed[index], reads.index = reads, index
+            before.index, before.certain, before.recorded = None, False, RecordedLane()
+        if reads.index is not None:
+            del self._claimed[reads.index]
+        self._claimed[index] = reads
+        reads.index, reads.certain = index, certain
         reads.recorded = self._recorded.get(index) or RecordedLane()
 
 
@@ -120,12 +126,14 @@ class LaneReads:
 
     Attributes:
         index: the recorded lane that it follows, or None.
+        certain: it follows that lane for its path or for an answer, not only for its position.
         recorded: the reads of that lane.
         after: the interaction whose segment is being read.
     """
 
     def __init__(self, timeline: Timeline, path: _Path) -> None:
         self.index: int | None = None
+        self.certain = False
         self.recorded = RecordedLane()
         self.after = -1
         self._timeline = timeline
@@ -242,7 +250,14 @@ class LaneReads:
 
 
 def _reader(function: str, frame: FrameType) -> Reader:
-    return Reader(function, place_of(frame.f_code, frame.f_lasti), frame.f_code)
+    code, lasti = frame.f_code, frame.f_lasti
+    key = (function, id(code), lasti)
+    reader = _readers.get(key)
+    if reader is None or reader.code is not code:
+        if len(_readers) >= _MOST_READERS:
+            _readers.clear()
+        reader = _readers[key] = Reader(function, place_of(code, lasti), code)
+    return reader
 
 
 def _past_relays(frame: FrameType) -> FrameType:

@@ -1,4 +1,4 @@
-"""Virtual time of one replayed run: sleeps, timers and timed waits end at once, in order, while real work is waited for.
+"""Virtual time of one replayed run: sleeps, timers and timed waits end at once, in order; real work is waited for.
 
 The rule: the clock jumps to the earliest wait only when every actor (the driver, threads of the run, pool jobs) waits
 here, no queued job could start, no loop has I/O ready, and threads of no run are at rest. Patches nothing.
@@ -7,11 +7,9 @@ here, no queued job could start, no loop has I/O ready, and threads of no run ar
 from __future__ import annotations
 
 import _thread
-import heapq
-import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -19,49 +17,19 @@ from typing import Any, ClassVar, Protocol
 from pytest_fluxrun.errors import DeadlineExceeded
 from pytest_fluxrun.replaying.foreign_threads import ForeignThreads, resting_at
 from pytest_fluxrun.replaying.stall import Stall
+from pytest_fluxrun.replaying.waits import NEVER_NS, Wait, Waits
 
-__all__ = ["NEVER_NS", "VirtualClock", "Wait"]
-
-NEVER_NS = 1 << 62
-"""When a wait without a time-out is due."""
+__all__ = ["VirtualClock"]
 
 _READ_NS = 1_000
 _READS_BEFORE_HASTE = 1_000
 _LONGEST_STEP_NS = 1_000_000_000
 _PATIENCE_S = 0.02
-_STALE_DUES = 64
 _RESTLESS_PATIENCE_S = 0.0005
 
 
 class _Loop(Protocol):
     def next_due_ns(self) -> int | None: ...
-
-
-class Wait:
-    """A thread that waits on the clock, blocked on a held lock.
-
-    Attributes:
-        due_ns: when its virtual time comes.
-        fired: its time has come.
-        awake: it is known to be about to run, and counted so.
-        guest: its thread is no actor of the run.
-    """
-
-    __slots__ = ("awake", "due_ns", "fired", "guest", "lock")
-
-    def __init__(self, due_ns: int, lock: Any) -> None:
-        self.due_ns = due_ns
-        self.lock = lock
-        self.fired = self.awake = self.guest = False
-
-    def notified(self) -> bool:
-        """Whether something else than the clock has ended the wait."""
-        return not self.lock.locked()
-
-    def wake(self) -> None:
-        """End the wait, from any thread. The clock's mutex is held."""
-        if self.lock.locked():
-            self.lock.release()
 
 
 @dataclass(slots=True)
@@ -83,16 +51,14 @@ class VirtualClock:
         loop_type: makes an event loop on a clock; `event_loop` sets it.
     """
 
-    loop_type: ClassVar[Callable[[VirtualClock], Any]]
+    loop_type: ClassVar[type[Any]]
 
     def __init__(self, start_ns: int = 0) -> None:
         self.over = False
         self.jumps = 0
         self._now_ns = start_ns
         self._mutex = _thread.allocate_lock()
-        self._order = itertools.count()
-        self._due: list[tuple[int, int, Wait]] = []
-        self._waits: dict[Wait, None] = {}
+        self._waits = Waits()
         self._running = 0
         self._drivers = 0
         self._actors: dict[int, int] = {}
@@ -214,7 +180,7 @@ class VirtualClock:
                 self.end()
 
     def left(self) -> None:
-        """This thread does the actor's work no more."""
+        """The actor has no thread any more; it counts until `end`."""
         with self._mutex:
             self._actors.pop(get_ident(), None)
 
@@ -258,9 +224,7 @@ class VirtualClock:
             self._raise_if_killed()
             self._moved()
             wait.guest = ident not in self._actors
-            self._waits[wait] = None
-            if wait.due_ns < NEVER_NS:
-                self._push(wait)
+            self._waits.add(wait)
             if not wait.guest:
                 self._running -= 1
                 self._parked.add(ident)
@@ -270,7 +234,7 @@ class VirtualClock:
         finally:
             with self._mutex:
                 self._moved()
-                self._waits.pop(wait, None)
+                self._waits.remove(wait)
                 self._parked.discard(ident)
                 if not (wait.guest or wait.awake):
                     self._running += 1
@@ -289,7 +253,7 @@ class VirtualClock:
                 return
             runners = [native for ident, native in self._actors.items() if ident not in self._parked]
             allowed_ns = self._stall.allowance_ns(self.jumps, runners)
-            if self._earliest_ns() <= self._now_ns + allowed_ns:
+            if self._waits.earliest_ns() <= self._now_ns + allowed_ns:
                 self._fire()
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -321,9 +285,9 @@ class VirtualClock:
 
     def _settle(self) -> None:
         """Jump, if nobody can run and the run is being driven."""
-        if self.over or not self._drivers or self._running > 0 or self._startable() or self._notified() or not self._due:
+        if self.over or not self._drivers or self._running > 0:
             return
-        if self._earliest_ns() == NEVER_NS:
+        if self._waits.earliest_ns() == NEVER_NS or self._startable() or self._notified():
             return
         self._restless = not self._foreign.at_rest(self._actors)
         if not self._restless and not self._notified():
@@ -331,7 +295,7 @@ class VirtualClock:
 
     def _alone_until(self, until_ns: int) -> bool:
         """Whether the one running actor may take the clock to an instant by itself."""
-        if not self._drivers or (self._waits and (self._notified() or self._earliest_ns() <= until_ns)):
+        if not self._drivers or (self._waits and (self._notified() or self._waits.earliest_ns() <= until_ns)):
             return False
         return not self._startable() and self._foreign.at_rest(self._actors)
 
@@ -352,21 +316,9 @@ class VirtualClock:
         if not wait.guest:
             self._running += 1
 
-    def _earliest_ns(self) -> int:
-        due = self._due
-        while due and (due[0][2].awake or due[0][2] not in self._waits):
-            heapq.heappop(due)
-        return due[0][0] if due else NEVER_NS
-
-    def _push(self, wait: Wait) -> None:
-        if len(self._due) > _STALE_DUES and len(self._due) > 2 * len(self._waits):
-            self._due = [entry for entry in self._due if entry[2] in self._waits]
-            heapq.heapify(self._due)
-        heapq.heappush(self._due, (wait.due_ns, next(self._order), wait))
-
     def _fire(self) -> None:
-        due_ns, _, wait = heapq.heappop(self._due)
-        self._now_ns = max(self._now_ns, due_ns)
+        wait = self._waits.take_earliest()
+        self._now_ns = max(self._now_ns, wait.due_ns)
         self.jumps += 1
         wait.fired = True
         self._count_awake(wait)
@@ -375,7 +327,7 @@ class VirtualClock:
 
     def _fire_due(self) -> None:
         self._notified()
-        while self._earliest_ns() <= self._now_ns:
+        while self._waits.earliest_ns() <= self._now_ns:
             self._fire()
 
     def _poll_step_ns(self) -> int:
@@ -391,7 +343,7 @@ class VirtualClock:
 
     def _next_due_ns(self) -> int:
         loops = [due_ns for loop in self._loops if (due_ns := loop.next_due_ns()) is not None]
-        return min([NEVER_NS, self._earliest_ns(), *(due_ns for due_ns in loops if due_ns > self._now_ns)])
+        return min([NEVER_NS, self._waits.earliest_ns(), *(due_ns for due_ns in loops if due_ns > self._now_ns)])
 
     def _moved(self) -> None:
         """Something happened: a poll isn't busy and nobody is stuck."""

@@ -253,9 +253,9 @@ def _log(recording: Recording, number: int, entry: Mapping[str, Any]) -> _Moment
 
 
 def _lane(recording: Recording, index: int) -> str:
-    """A lane's indentation and name; the root lane has neither."""
+    """A lane's indentation and name; the root lane has neither, nor has the only one that made calls."""
     path = recording.lanes[index].path if 0 <= index < len(recording.lanes) else ()
-    if not path:
+    if not path or {one.lane for one in recording.interactions} == {index}:
         return ""
     name, ordinal = path[-1]
     return printable(f"{_NESTED * len(path)}[{name.rpartition('.')[2]} {ordinal}] ")

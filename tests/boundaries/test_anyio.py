@@ -13,7 +13,7 @@ def _path() -> tuple:
 
 
 def test_job_keeps_the_lane_of_its_task(recorded_lane):
-    """anyio copies the whole context, so the job is part of the task's lane."""
+    """The library copies the whole context, so the job is part of the task's lane."""
 
     async def body():
         with entered(recorded_lane):

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_fluxrun.context import LANE, current_lane, entered
 
+
 async def _path() -> tuple:
     return current_lane().path
 
@@ -34,7 +35,7 @@ def test_tasks_get_lanes_in_the_order_of_spawning(recorded_lane):
 
 
 def test_lanes_of_nested_tasks_are_paths(recorded_lane):
-    """gather in gather."""
+    """A gather in a gather."""
 
     async def outer():
         return await asyncio.gather(_two_deep(), _two_deep())

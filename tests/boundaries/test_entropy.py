@@ -17,19 +17,19 @@ from typing import Any
 
 import orjson
 import pytest
+
 from pytest_fluxrun import ambient, patching
 from pytest_fluxrun.boundaries.entropy import boundary
 from pytest_fluxrun.config import Settings, use_settings
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.run import Recording
-
 from tests.ambient_runs import RecordingSession, record, replay
 
 native = pytest.mark.skipif(not ambient.is_native(), reason="the C extension isn't built")
 
-import_time = random.Random(7)  # noqa: S311 - under test
-unseeded_before = random.Random()  # noqa: S311 - under test
+import_time = random.Random(7)
+unseeded_before = random.Random()
 
 
 class Dice(random.Random):
@@ -81,7 +81,7 @@ def through_modules() -> list[Any]:
         random.choices("abc", k=4),
         import_time.random(),
         unseeded_before.getrandbits(70),
-        random.Random().random(),  # noqa: S311 - under test
+        random.Random().random(),
         Dice(6).roll(),
         random.SystemRandom().random(),
         secrets.token_hex(8),
@@ -97,7 +97,7 @@ def test_every_source_is_served_bit_for_bit() -> None:
     """The standard library's sources, copies of functions and uuid1's clock and node."""
 
     def draw() -> list[Any]:
-        return [*through_modules(), copied(), uuid.uuid1(), tempfile.mktemp()]  # noqa: S306
+        return [*through_modules(), copied(), uuid.uuid1(), tempfile.mktemp()]
 
     recorded, recording = record(draw)
     replayed = replay(recording, draw)
@@ -117,13 +117,13 @@ def test_wrappers_serve_what_goes_through_modules() -> None:
 
 
 @pytest.mark.parametrize("wrappers", [pytest.param(False, marks=native), True], ids=["native", "pure"])
-def test_instance_seeded_in_the_run_is_not_recorded(wrappers: bool, request: pytest.FixtureRequest) -> None:  # noqa: FBT001
+def test_instance_seeded_in_the_run_is_not_recorded(wrappers: bool, request: pytest.FixtureRequest) -> None:
     """Its draws follow from its seed; an instance from before the run, and the shared one, are recorded by value."""
     if wrappers:
         request.getfixturevalue("pure")
 
     def draw() -> list[float]:
-        mine = random.Random(42)  # noqa: S311 - under test
+        mine = random.Random(42)
         return [mine.random() for _ in range(4)] + [mine.gauss(), mine.random()]
 
     expected = [0.6394267984578837, 0.025010755222666936, 0.27502931836911926, 0.22321073814882275]
@@ -144,12 +144,15 @@ def test_instance_seeded_in_the_run_is_not_recorded(wrappers: bool, request: pyt
 def test_instance_of_another_run_is_recorded() -> None:
     """An instance that one run seeded and another draws from has a past that the other doesn't know."""
     kept: list[random.Random] = []
-    record(lambda: kept.append(random.Random(1)))  # noqa: S311 - under test
+    record(lambda: kept.append(random.Random(1)))
 
-    drawn, recording = record(lambda: kept[0].random())
+    def draw() -> float:
+        return kept[0].random()
+
+    drawn, recording = record(draw)
     kept[0].seed(99)
 
-    assert drawn == replay(recording, lambda: kept[0].random()).result
+    assert drawn == replay(recording, draw).result
 
 
 @native
@@ -157,7 +160,7 @@ def test_seeding_holds_neither_instance_nor_session() -> None:
     """What a run seeded is forgotten with it."""
     session = RecordingSession()
     with entered(session.lane):
-        instance = random.Random(1)  # noqa: S311 - under test
+        instance = random.Random(1)
     gone, seen = weakref.ref(instance), weakref.ref(session)
     del instance, session
     gc.collect()
@@ -173,7 +176,7 @@ def test_unseeded_instance_may_be_kept_between_runs(kept_by: str) -> None:
 
     def draw() -> list[float]:
         if not kept:
-            kept.append(random.Random())  # noqa: S311 - under test
+            kept.append(random.Random())
         return [kept[0].random() for _ in range(5)]
 
     if kept_by in {"recording", "both"}:
@@ -223,7 +226,7 @@ def test_ids_stay_with_their_place_when_an_earlier_one_is_added() -> None:
         lambda: random.gauss(5, 2),
         uuid.uuid1,
         uuid.uuid4,
-        lambda: random.Random().random(),  # noqa: S311 - under test
+        lambda: random.Random().random(),
     ],
 )
 def test_added_draws_have_the_right_form(draw: Callable[[], Any]) -> None:
@@ -315,7 +318,7 @@ def test_ninety_thousand_draws_are_packed(capsys: pytest.CaptureFixture[str]) ->
     replayed = replay(recording, draw)
     replayed_ns = ambient.perf_counter_ns()
     with capsys.disabled():
-        print(  # noqa: T201 - a measurement for whoever runs the test
+        print(
             f"\n90,000 draws: drawn {(drawn_ns - started_ns) / 1e6:.0f} ms, packed {(packed_ns - drawn_ns) / 1e6:.0f} ms,"
             f" stored {size / 1e6:.2f} MB, replayed {(replayed_ns - packed_ns) / 1e6:.0f} ms"
         )

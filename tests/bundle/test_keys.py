@@ -124,8 +124,8 @@ def test_secrets_arent_pickled(secret: object) -> None:
         pickle.dumps(secret)
 
 
-@pytest.mark.parametrize("parse", [ProjectKey.parse, Token.parse])
-@pytest.mark.parametrize("good", [ProjectKey.generate().to_text(), Token.generate().to_text()])
+@pytest.mark.parametrize("parse", [ProjectKey.parse, Token.parse], ids=["key", "token"])
+@pytest.mark.parametrize("good", [ProjectKey.generate().to_text(), Token.generate().to_text()], ids=["key", "token"])
 def test_refused_secret_is_in_no_frame_and_no_message(parse: object, good: str) -> None:
     """A text that isn't a key may be one with a typing error: neither message nor traceback shows it."""
     assert callable(parse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pytest_fluxrun.bundle import Algorithm, ProjectKey, Token
@@ -26,7 +27,7 @@ def test_a_request_is_told_from_its_body_to_its_error(shop: Any) -> None:
         '  {"coupon": "SPRING"}',
         "· reads time.time ×2, os.urandom",
         "   1* +     4.0 ms     5.5 ms",
-        '[charge 1] httpx  POST https://pay.example/charge {"amount": 1200, "key": "fluxrun-secret-1"}',
+        'httpx  POST https://pay.example/charge {"amount": 1200, "key": "fluxrun-secret-1"}',
         '→ 402 {"error": "declined"}',
         "“ WARNING shop.orders: card declined",
         "< 500 Internal Server Error",
@@ -35,6 +36,20 @@ def test_a_request_is_told_from_its_body_to_its_error(shop: Any) -> None:
     places = [output.find(part) for part in told]
     assert -1 not in places, told[places.index(-1)]
     assert places == sorted(places)
+
+
+def test_lanes_are_told_apart_where_there_are_several(shop: Any) -> None:
+    """Calls of concurrent tasks are indented and named; a lone task isn't."""
+    run = shop.request_run()
+    (charge,) = run.recording.interactions
+    beside = replace(charge, lane=0, started_ns=5_000_000)
+    both = replace(run, recording=replace(run.recording, interactions=(charge, beside)))
+    shop.store(both)
+
+    output = shop.fluxrun("show", run.id).stdout
+
+    assert "ms    [charge 1] httpx" in output
+    assert "ms  httpx" in output
 
 
 def test_values_shows_what_is_left_out_otherwise(shop: Any) -> None:

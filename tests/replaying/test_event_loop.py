@@ -272,7 +272,7 @@ def test_blocking_sleep_in_a_coroutine_delays_timers(replay):
 
     async def body():
         asyncio.get_running_loop().call_later(1, lambda: fired.append(replay.now_s))
-        time.sleep(3)
+        time.sleep(3)  # noqa: ASYNC251 - what is tested
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -322,7 +322,7 @@ def test_busy_poll_in_a_coroutine_ends(replay):
     async def body():
         task = asyncio.ensure_future(sets_the_flag())
         deadline_ns = replay.clock.read() + 5_000_000_000
-        while not flag and replay.clock.read() < deadline_ns:
+        while not flag and replay.clock.read() < deadline_ns:  # noqa: ASYNC110 - what is tested
             await asyncio.sleep(0)
         await task
         return flag[0]
@@ -411,7 +411,6 @@ def test_tasks_left_behind_are_cancelled_with_the_run(replay):
 def test_kill_ends_a_hanging_coroutine_and_the_loop_serves_the_next(new_replay):
     """A future that nobody resolves, with a thread and a pool job that wait too."""
     hanging, following = new_replay(), new_replay()
-    before = threading.active_count()
     killer = threading.Timer(0.05, hanging.clock.kill)
     thread_ended = threading.Event()
 
@@ -436,7 +435,6 @@ def test_kill_ends_a_hanging_coroutine_and_the_loop_serves_the_next(new_replay):
     assert thread_ended.wait(5)
     assert "next" == following.drive(lambda: _after(1, "next"))
     assert 1 == following.now_s
-    del before
 
 
 def test_kill_ends_a_coroutine_that_waits_for_a_job(replay):

@@ -14,12 +14,12 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
+
 from pytest_fluxrun import ambient, patching
 from pytest_fluxrun.boundaries import clock, entropy
 from pytest_fluxrun.context import LANE, entered
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.run import Recording
-
 from tests.ambient_runs import RecordingSession, child, crossed, record, replay, stored
 
 pytestmark = pytest.mark.skipif(not ambient.is_native(), reason="the C extension isn't built")
@@ -41,7 +41,7 @@ def program(source: str) -> Callable[[], Any]:
     filename = f"/srv/shop/main{next(_number)}.py"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     space: dict[str, Any] = {"child": child, "crossed": crossed}
-    exec(compile(text, filename, "exec"), space)  # noqa: S102 - the program under test
+    exec(compile(text, filename, "exec"), space)
     return space["main"]  # type: ignore[no-any-return]
 
 
@@ -89,13 +89,12 @@ def test_year_does_not_matter() -> None:
     _, recording = record(main)
     early = int(datetime(2001, 2, 3, tzinfo=UTC).timestamp()) * 10**9
     segment = recording.segments[0]
-    moved = tuple(replace(read, values=[early // 1000 + 5]) for read in segment.reads)
+    moved = tuple(replace(read, values=[early // 1000 + 5, early // 1000 + 9]) for read in segment.reads)
     then = replace(recording, wall_ns=early, segments=(replace(segment, reads=moved),))
 
     first, second = replay(then, main).result
 
-    assert datetime(2001, 2, 3, 0, 0, 0, 5, tzinfo=UTC) == first
-    assert timedelta(0) <= second - first < timedelta(seconds=1)
+    assert [datetime(2001, 2, 3, 0, 0, 0, microsecond, tzinfo=UTC) for microsecond in (5, 9)] == [first, second]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +231,7 @@ def test_renamed_lane_is_found_by_position() -> None:
 
 
 def test_unknown_lane_is_recognised_by_its_call() -> None:
-    """A lane that is neither at its name nor at its position becomes the recorded one when it gets that one's answer."""
+    """A lane that is neither at its name nor at its position becomes the recorded one on getting that one's answer."""
     source = """
         import time
         def main():
@@ -250,7 +249,9 @@ def test_unknown_lane_is_recognised_by_its_call() -> None:
 
 def test_busy_poll_ends() -> None:
     """A loop that the recording doesn't know and that waits for the clock gets there."""
-    main = program("import time\ndef main():\n    end = time.time() + 3600\n    while time.time() < end: pass\n    return end")
+    main = program(
+        "import time\ndef main():\n    end = time.time() + 3600\n    while time.time() < end: pass\n    return end"
+    )
     nothing = Recording(wall_ns=10**18, mono_ns=0, perf_ns=0, duration_ns=0)
 
     assert 3600 <= replay(nothing, main).result - 1e9 < 3601
@@ -258,7 +259,9 @@ def test_busy_poll_ends() -> None:
 
 def test_infrastructure_reads_the_virtual_clock() -> None:
     """What isn't recorded sees the run's time, in step with what the app reads."""
-    main = program("import time, logging\ndef main():\n    at = time.time()\n    return at, logging.makeLogRecord({}).created")
+    main = program(
+        "import time, logging\ndef main():\n    at = time.time()\n    return at, logging.makeLogRecord({}).created"
+    )
     _, recording = record(main)
     past = replace(recording, wall_ns=10**18, segments=())
 
@@ -319,11 +322,13 @@ def test_local_zone_is_the_recording_machines() -> None:
     segment = stored(recording).segments[0]
     form = [recording.wall_ns // 1000, 5 * 3600 + 1800, 0]
     there = replace(recording, segments=(replace(segment, reads=(replace(segment.reads[0], values=[form]),)),))
-    twice = program("import datetime as d, time\ndef main(): return d.datetime.now(), d.datetime.now(), time.localtime()")
+    twice = program(
+        "import datetime as d, time\ndef main(): return d.datetime.now(), d.datetime.now(), time.localtime()"
+    )
 
     first, second, third = replay(there, twice).result
 
-    expected = datetime(1970, 1, 1) + timedelta(microseconds=form[0], hours=5, minutes=30)  # noqa: DTZ001
+    expected = datetime(1970, 1, 1) + timedelta(microseconds=form[0], hours=5, minutes=30)
     assert expected == replay(there, main).result
     assert abs(first - expected) < timedelta(seconds=1)
     assert abs(second - expected) < timedelta(seconds=1)

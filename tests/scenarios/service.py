@@ -1,0 +1,231 @@
+"""A project on disk with real servers around it: recording under uvicorn, replaying with pytest, both in processes of
+
+their own. Holds no assertion.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from pytest_fluxrun.judgement.corpus import Placed, keyring_for, open_placed, scan
+from pytest_fluxrun.config import load_settings
+from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
+from pytest_fluxrun.run import Run
+
+_START_S = 30.0
+_STOP_S = 20.0
+_COMMAND_S = 180.0
+_REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What JUnit says of one item: `passed`, `failed`, `error` or `skipped`, its properties, its text."""
+
+    name: str
+    result: str
+    properties: dict[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What one pytest run said."""
+
+    exit_code: int
+    cases: list[Case]
+    output: str
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How often each verdict was given."""
+        return Counter(case.properties.get("fluxrun.verdict", "none") for case in self.cases)
+
+    @property
+    def told(self) -> str:
+        """What is wrong, for the message of an assertion: nothing where all is well."""
+        bad = [case for case in self.cases if case.result != "passed"]
+        return "\n\n".join([f"{len(bad)} of {len(self.cases)} items are not green", *(case.text for case in bad[:5])])
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A directory with an app, keys of its own, and recorded runs."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """Where the bundles and guards lie."""
+        return self.root / "runs"
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Nothing of the caller's FluxRun, and keys below this directory."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLUXRUN_", "SHOP_", "PYTEST"))}
+        own = {
+            "HOME": str(self.root),
+            "XDG_CONFIG_HOME": str(self.root / ".config"),
+            "PYTHONPATH": str(_REPOSITORY),
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }
+        return kept | own | variables
+
+    def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in the project's directory."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=self.environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_COMMAND_S,
+            check=False,
+        )
+
+    def fluxrun(self, *arguments: str) -> str:
+        """Run a `fluxrun` command that succeeds; returns what it printed."""
+        done = self.python("-m", "pytest_fluxrun", *arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def replay(self, *arguments: str, **variables: str) -> Suite:
+        """Replay with pytest: every run, or those whose node ids are given."""
+        report = self.root / f"report-{time.monotonic_ns()}.xml"
+        options = ["--fluxrun-dir=runs", f"--junitxml={report.name}", "-p", "no:cacheprovider", "-q"]
+        done = self.python("-m", "pytest", *options, *arguments, **variables)
+        return Suite(done.returncode, _cases(report), done.stdout)
+
+    def placed(self) -> list[Placed]:
+        """The recorded runs, by name."""
+        return scan(self.runs)
+
+    def open(self) -> dict[str, Run]:
+        """Every run in the clear, by name."""
+        environment = self.environment()
+        keyring = keyring_for(load_settings({}, environ=environment, start_dir=self.root), self.root, environment)
+        return {placed.name: open_placed(placed, keyring)[0] for placed in self.placed()}
+
+    def guard(self, placed: Placed, **expectation: object) -> None:
+        """Write a guard: without more, that everything stays as recorded."""
+        pinned = {"run": placed.run_id, "sha256": digest(placed.bundle.read_bytes())}
+        write_guard(self.runs / f"{placed.name}.guard.toml", Guard.model_validate(pinned | expectation))
+
+
+@dataclass
+class Door:
+    """Listens where a server used to be, and counts who knocks."""
+
+    port: int
+    knocks: int = 0
+    _listener: socket.socket = field(init=False)
+
+    def __enter__(self) -> Door:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        threading.Thread(target=self._count, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                self._listener.accept()[0].close()
+            except OSError:
+                return
+            self.knocks += 1
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(project: Project, application: str, *options: str, **variables: str) -> Iterator[str]:
+    """Serve an application with uvicorn, and stop it with SIGTERM at the end; gives its address."""
+    port = free_port()
+    log = project.root / f"{application.partition(':')[0]}.log"
+    with log.open("w") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning", *options],
+            cwd=project.root,
+            env=project.environment(**variables),
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for(process, port, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+@contextmanager
+def recording_server(project: Project, application: str, **variables: str) -> Iterator[str]:
+    """Serve an instrumented application that keeps every run."""
+    settings = {
+        "FLUXRUN_STORE": "runs",
+        "FLUXRUN_SAMPLE": "1",
+        "FLUXRUN_KEEP_4XX": "1",
+        "FLUXRUN_TOKEN": project.fluxrun("token").strip(),
+    }
+    with server(project, application, **(settings | variables)) as url:
+        yield url
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline_s = time.monotonic() + _START_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/health", timeout=1)
+        except httpx.TransportError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"the server on port {port} did not start:\n{log.read_text()}")
+
+
+def _cases(report: Path) -> list[Case]:
+    if not report.exists():
+        return []
+    return [_case(element) for element in ET.parse(report).getroot().iter("testcase")]
+
+
+def _case(element: ET.Element) -> Case:
+    properties = {each.attrib["name"]: each.attrib["value"] for each in element.iter("property")}
+    for tag, result in (("failure", "failed"), ("error", "error"), ("skipped", "skipped")):
+        found = element.find(tag)
+        if found is not None:
+            return Case(element.attrib["classname"], result, properties, found.text or found.attrib.get("message", ""))
+    return Case(element.attrib["classname"], "passed", properties, "")
+
+
+def node_ids(placed: Sequence[Placed]) -> list[str]:
+    """The pytest node id of each run."""
+    return [f"runs/{each.bundle.name}::replay" for each in placed]
