@@ -1,4 +1,4 @@
-"""What clock and entropy cost: bare, with the hooks idle, and recording; interleaved, so that a noisy machine hits all alike.
+"""What clock and entropy cost: bare, with idle hooks, and recording; interleaved, so that noise hits all alike.
 
 Run by hand: `python benchmarks/ambient.py`.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.context import LANE, Lane
+from pytest_fluxrun.context import LANE, Clock, Lane
 
 CALLS, ROUNDS = 20_000, 40
 
@@ -21,7 +21,7 @@ CALLS, ROUNDS = 20_000, 40
 class Owner:
     """The smallest session."""
 
-    clock = None
+    clock: Clock | None = None
     preamble = False
     closed = False
 

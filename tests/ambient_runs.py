@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.context import LANE, Lane, entered
+from pytest_fluxrun.context import LANE, Clock, Lane, entered
 from pytest_fluxrun.drift import Drift
 from pytest_fluxrun.recording.reads import segments_of
 from pytest_fluxrun.replaying.timeline import Timeline
@@ -23,7 +23,7 @@ class RecordingSession:
 
     preamble = False
     closed = False
-    clock = None
+    clock: Clock | None = None
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
@@ -40,6 +40,7 @@ class RecordingSession:
         """A crossing of the lane ends; numbers count from 0."""
         assert number == len(self.crossings)
         self.crossings.append(lane)
+        assert lane.ambient is not None
         lane.ambient.append(number)
 
     def recording(self) -> Recording:
@@ -56,7 +57,12 @@ class RecordingSession:
                 Interaction("b", "http", 1, lane.index, 0, 0, {"number": number})
                 for number, lane in enumerate(self.crossings)
             ),
-            segments=tuple(segments_of(self.lanes, position={n: n for n in range(len(self.crossings))})),
+            segments=tuple(
+                segments_of(
+                    [(lane, lane.ambient or []) for lane in self.lanes],
+                    position={n: n for n in range(len(self.crossings))},
+                )
+            ),
         )
 
 
@@ -67,9 +73,10 @@ class ReplayingSession:
     closed = False
 
     def __init__(self, recording: Recording, *, run_id: str, tokens: tuple[str, ...]) -> None:
-        self.clock = VirtualClock()
+        clock = VirtualClock()
+        self.clock: Clock | None = clock
         self.drifts: list[Drift] = []
-        self.timeline = Timeline(recording, clock=self.clock, run_id=run_id, observe=self.drifts.append, tokens=tokens)
+        self.timeline = Timeline(recording, clock=clock, run_id=run_id, observe=self.drifts.append, tokens=tokens)
         self.lane = Lane(self)
 
     def ambient_for(self, lane: Lane) -> Any:

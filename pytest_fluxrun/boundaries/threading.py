@@ -47,6 +47,33 @@ def _monotonic(original: Callable[[], float]) -> Callable[[], float]:
     return monotonic
 
 
+class _Waiter:
+    """A held lock that stays `locked()` no longer than until its release, though its waiter acquires it again at once.
+
+    A plain lock looks held from the moment that the woken thread has it, long before that thread can run; the clock
+    would take the thread for one that still waits.
+    """
+
+    __slots__ = ("_lock", "_released", "acquire")
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+        self._released = False
+        self.acquire = self._lock.acquire
+
+    def release(self) -> None:
+        """Wake the waiter; a RuntimeError, as Condition.notify expects it, where that has happened already."""
+        if self._released:
+            raise RuntimeError("release unlocked lock")
+        self._released = True
+        self._lock.release()
+
+    def locked(self) -> bool:
+        """Whether nobody has released it."""
+        return not self._released
+
+
 def _condition_wait(original: Callable[..., bool]) -> Callable[..., bool]:
     @functools.wraps(original)
     def wait(self: Any, timeout: float | None = None) -> bool:
@@ -55,8 +82,7 @@ def _condition_wait(original: Callable[..., bool]) -> Callable[..., bool]:
             return original(self, timeout)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
-        waiter = _thread.allocate_lock()
-        waiter.acquire()
+        waiter = _Waiter()
         self._waiters.append(waiter)
         saved = self._release_save()
         notified = False

@@ -5,6 +5,7 @@ Never imports pytest.
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import Final
 
@@ -65,11 +66,17 @@ class _Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; an error of FluxRun becomes its message."""
+        """Run the command; an error of FluxRun, or of the file system, becomes its message."""
         try:
             return super().invoke(ctx)
         except FluxRunError as error:
             raise _Refused(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            place = error.filename or "a file"
+            step = "check the path, its permissions and the free space there, then run the command again"
+            raise _Refused(f"{place} can't be used: {error.strerror or error}\n  next:    {step}") from error
 
 
 @click.group(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
 from pytest_fluxrun.cli.app_check import check_app
 from pytest_fluxrun.cli.console import plural, styled
-from pytest_fluxrun.cli.findings import Finding, Level, fail, ok, warn
+from pytest_fluxrun.cli.findings import Finding, Level, failed, ok, warn
 from pytest_fluxrun.cli.key_check import check_keys
 from pytest_fluxrun.cli.machine_check import check_machine
 from pytest_fluxrun.cli.project import Project, directories_option
@@ -42,9 +43,9 @@ def command(*, directories: tuple[Path, ...]) -> None:
         )
         if finding.next_step:
             click.echo(f"{'':17}next: {_flat(finding.next_step)}")
-    failed, warned = (sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN))
-    click.echo(f"{plural(failed, 'failure')}, {plural(warned, 'warning')}")
-    if failed:
+    failures, warned = (sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN))
+    click.echo(f"{plural(failures, 'failure')}, {plural(warned, 'warning')}")
+    if failures:
         raise SystemExit(1)
 
 
@@ -52,14 +53,13 @@ def _findings(directories: tuple[Path, ...]) -> Iterator[Finding]:
     try:
         project = Project.current(directories)
     except FluxRunError as error:
-        yield _failed("settings", error)
+        yield failed("settings", error)
         return
-    yield from _settings(project)
-    yield from check_keys(project)
-    yield from _store(project)
-    yield from _runs(project)
-    yield from check_machine(project)
-    yield from check_app(project)
+    for subject, look in _SECTIONS.items():
+        try:
+            yield from look(project)
+        except FluxRunError as error:
+            yield failed(subject, error)
 
 
 def _settings(project: Project) -> Iterator[Finding]:
@@ -78,12 +78,8 @@ def _settings(project: Project) -> Iterator[Finding]:
 
 def _store(project: Project) -> Iterator[Finding]:
     """Whether the store answers to a listing."""
-    try:
-        store = project.store
-        first = next(iter(store.names()), None)
-    except FluxRunError as error:
-        yield _failed("store", error)
-        return
+    store = project.store
+    first = next(iter(store.names()), None)
     if isinstance(store, MemoryStore):
         yield warn("store", f"{store.location} ends with the process", "set `store` to a path or an s3:// location")
     elif isinstance(store, DirectoryStore) and not store.path.is_dir():
@@ -111,12 +107,18 @@ def _bad_guards(guards: list[Placed]) -> Iterator[Finding]:
             if one.guard is not None:
                 read_guard(one.guard)
         except FluxRunError as error:
-            yield _failed("runs", error)
-
-
-def _failed(subject: str, error: FluxRunError) -> Finding:
-    return fail(subject, f"{error.what}: {error.why}" if error.why else error.what, error.next_step)
+            yield failed("runs", error)
 
 
 def _flat(text: str) -> str:
     return printable(" ".join(text.split()))
+
+
+_SECTIONS: Final[dict[str, Callable[[Project], Iterator[Finding]]]] = {
+    "settings": _settings,
+    "keys": check_keys,
+    "store": _store,
+    "runs": _runs,
+    "machine": check_machine,
+    "entries": check_app,
+}

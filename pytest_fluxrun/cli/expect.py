@@ -60,7 +60,7 @@ def command(*, run: str, directories: tuple[Path, ...], **options: Any) -> None:
     unproven = hindrance
     if replayed is not None:
         own = own_judgement(replayed, guard)
-        unproven = "" if own.passed else own.first_divergence
+        unproven = "" if own.passed else f"first difference: {own.first_divergence}"
     if not unproven:
         guard = guard.model_copy(update={"proven": _release(project, opened)})
     write_guard(_guard_path(placed), guard)
@@ -144,7 +144,7 @@ def _replayed(project: Project, run: Run) -> tuple[Replayed | None, str]:
     try:
         return replay_once(project, run), ""
     except (RunNotReady, EntryNotFound, SettingsError) as error:
-        return None, str(error)
+        return None, str(error).replace("\n", "\n  ")
 
 
 def _release(project: Project, run: Run) -> str:
@@ -163,8 +163,8 @@ def _release(project: Project, run: Run) -> str:
 
 def _tell(project: Project, run: Run, placed: Placed, guard: Guard, unproven: str) -> None:
     if unproven:
-        click.echo(f"{styled('unproven', 'yellow', bold=True)}: the run doesn't replay to its own outcome here.")
-        click.echo(f"  first difference: {printable(unproven, keep=chr(10))}")
+        click.echo(f"{styled('unproven', 'yellow', bold=True)}: the run wasn't seen to replay to its own outcome.")
+        click.echo(f"  {printable(unproven, keep=chr(10))}")
         release = run.versions.get("release") or "that recorded it"
         earlier = f"it was proven on {guard.proven}" if guard.proven else f"prove it on the release {release}"
         click.echo(f"  `fluxrun why {guard.run[:10]}` says more. If the code here is fixed already: {earlier}.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Finding", "Level", "fail", "ok", "warn"]
+from pytest_fluxrun.errors import FluxRunError
+
+__all__ = ["Finding", "Level", "fail", "failed", "ok", "warn"]
 
 
 class Level(StrEnum):
@@ -44,3 +46,8 @@ def warn(subject: str, text: str, next_step: str) -> Finding:
 def fail(subject: str, text: str, next_step: str) -> Finding:
     """Something doesn't work."""
     return Finding(Level.FAIL, subject, text, next_step)
+
+
+def failed(subject: str, error: FluxRunError) -> Finding:
+    """An error met while looking, as a finding."""
+    return fail(subject, f"{error.what}: {error.why}" if error.why else error.what, error.next_step)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_fluxrun.bundle import ProjectKey, PublicKey, Token, Trust, load_project_keys, read_trust, short_id
-from pytest_fluxrun.cli.findings import Finding, fail, ok, warn
+from pytest_fluxrun.cli.findings import Finding, fail, failed, ok, warn
 from pytest_fluxrun.cli.project import Project
 from pytest_fluxrun.cli.setup import ALGORITHM_NAMES
 from pytest_fluxrun.cli.token_file import read_token
@@ -24,16 +24,16 @@ def check_keys(project: Project) -> Iterator[Finding]:
         trust = read_trust(Path(project.settings.trust_file))
         yield from _trust(project, trust)
     except KeyFileError as error:
-        yield _failed("trust", error)
+        yield failed("trust", error)
     try:
         keys = load_project_keys(os.environ, project.key_file)
         yield from _keys(project, keys, trust)
     except KeyFileError as error:
-        yield _failed("keys", error)
+        yield failed("keys", error)
     try:
         yield from _token(project, trust)
     except KeyFileError as error:
-        yield _failed("token", error)
+        yield failed("token", error)
 
 
 def _trust(project: Project, trust: Trust) -> Iterator[Finding]:
@@ -120,7 +120,3 @@ def _token(project: Project, trust: Trust | None) -> Iterator[Finding]:
         if setting is None:
             step = "where the app runs: `export FLUXRUN_TOKEN=$(fluxrun token)`, or your secret store"
             yield warn("token", "FLUXRUN_TOKEN isn't set: an app that is started here records nothing", step)
-
-
-def _failed(subject: str, error: KeyFileError) -> Finding:
-    return fail(subject, f"{error.what}: {error.why}" if error.why else error.what, error.next_step)

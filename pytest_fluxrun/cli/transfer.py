@@ -124,8 +124,12 @@ def _chosen_here(project: Project, directory: Path, runs: Sequence[str], *, ever
     if runs:
         found = [project.find(run) for run in runs]
         return [placed for placed in found if placed.bundle.parent == directory]
-    here = all_placed([directory])
-    return [placed for placed in here if placed.guard is not None or (everything and placed.bundle.exists())]
+    wanted = [placed for placed in all_placed([directory]) if everything or placed.guard is not None]
+    here = [placed for placed in wanted if placed.bundle.exists()]
+    if len(here) < len(wanted):
+        left_out = plural(len(wanted) - len(here), "guard")
+        click.echo(f"left out {left_out} without bundle here: `fluxrun pull` fetches those", err=True)
+    return here
 
 
 def _wanted(

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 import click
 
@@ -66,7 +67,7 @@ def own_judgement(replayed: Replayed, guard: Guard | None) -> Judgement:
     return judge(replayed.evidence, recorded)
 
 
-def _refused(run_id: str, error: FluxRunError, *codes: str) -> None:
+def _refused(run_id: str, error: FluxRunError, *codes: str) -> NoReturn:
     click.echo(f"run {run_id}: unready")
     click.echo(f"  {error}".replace("\n", "\n  "))
     for code in codes:

@@ -1,6 +1,6 @@
-"""Runs as pytest items: a Directory of runs, a Module per run, one Function in it, so that conftest, fixtures, `-k`, node
+"""Runs as pytest items: a Directory of runs, a Module per run, one Function in it, so that conftest, fixtures, `-k`, `-m`,
 
-ids and other plugins work. Nothing but names is read at collection.
+node ids and other plugins work. Nothing but names is read at collection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def replay(fluxrun_app: Any) -> None:
 
 
 class RunDirectory(pytest.Directory):
-    """A directory of runs."""
+    """A directory of runs. Its mark `fluxrun` is that of every run in it."""
 
     fixture_info: Any = None
 
@@ -34,6 +34,7 @@ class RunDirectory(pytest.Directory):
             placed = scan(self.path)
         except FluxRunError as error:
             raise self.CollectError(str(error)) from None
+        self.add_marker(pytest.mark.fluxrun)
         for each in placed:
             yield RunFile.from_parent(self, path=each.bundle, placed=each)
 

@@ -67,7 +67,7 @@ def dump_preamble(recorder: Recorder) -> Recording:
 
 def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
     lanes = list(recorder.lanes)
-    for index, lane in enumerate(lanes):
+    for index, (lane, _) in enumerate(lanes):
         lane.index = index
     for crossing in recorder.crossings:
         if not crossing.over and crossing.lane.ambient is None:
@@ -81,7 +81,7 @@ def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
         mono_ns=recorder.mono_ns,
         perf_ns=recorder.perf_ns,
         duration_ns=recorder.ended_ns - recorder.mono_ns,
-        lanes=tuple(LaneSpec(lane.path, lane.position) for lane in lanes),
+        lanes=tuple(LaneSpec(lane.path, lane.position) for lane, _ in lanes),
         interactions=interactions,
         segments=tuple(segments_of(lanes, position=position)),
         reads={source: _unrepeated(by_key) for source, by_key in recorder.reads.items()},

@@ -18,17 +18,16 @@ __all__ = ["overflowed", "segments_of"]
 _Group = tuple[list[Any], list[int]]
 
 
-def segments_of(lanes: Iterable[Lane], *, position: Mapping[int, int]) -> Iterator[Segment]:
+def segments_of(lanes: Iterable[tuple[Lane, Sequence[Any]]], *, position: Mapping[int, int]) -> Iterator[Segment]:
     """The reads of a finished recording's lanes, without those of infrastructure; empty segments are left out.
 
     Args:
-        lanes: each with its `index`; what `Lane.ambient` holds is read and not changed.
+        lanes: each with its `index`, and what `Lane.ambient` collected for it.
         position: sequence number of a kept crossing → index of its interaction. Unknown numbers are passed over: the
             reads after such a crossing count to the segment before it.
     """
-    for lane in lanes:
-        if isinstance(lane.ambient, list):
-            yield from _segments(lane.index, lane.ambient, position)
+    for lane, raw in lanes:
+        yield from _segments(lane.index, raw, position)
 
 
 def overflowed(lane: Lane) -> bool:

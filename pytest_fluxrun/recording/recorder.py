@@ -97,7 +97,7 @@ class Recorder:
         self.late = 0
         self.ended_ns = 0
         self.crossings: list[Crossing] = []
-        self.lanes: list[Lane] = []
+        self.lanes: list[tuple[Lane, list[Any]]] = []
         self.logs: list[Mapping[str, Any]] = []
         self.reads: dict[str, dict[str, list[Value]]] = {}
         self._finished = finished
@@ -106,7 +106,6 @@ class Recorder:
         self._max_bytes = max_bytes
         self._log_level = log_level
         self._weighed = 0
-        self._released = False
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
         self.perf_ns = ambient.perf_counter_ns()
@@ -116,8 +115,9 @@ class Recorder:
         """A list for the lane's clock and entropy reads; None once the run is over."""
         if self.closed:
             return None
-        self.lanes.append(lane)
-        return []
+        reads: list[Any] = []
+        self.lanes.append((lane, reads))
+        return reads
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the live call and keep it with its answer or error."""
@@ -176,11 +176,8 @@ class Recorder:
         return not self.over_bound
 
     def size_bytes(self) -> int:
-        """About what the run holds in memory: what was weighed, the answers, a kilobyte for each crossing and log."""
-        answers = sum(
-            crossing.boundary.weigh(crossing.result) for crossing in self.crossings if crossing.result is not None
-        )
-        return self._weighed + answers + _NOMINAL_BYTES * (len(self.crossings) + len(self.logs))
+        """About what the run holds in memory: what was weighed, and a kilobyte for each crossing and log."""
+        return self._weighed + _NOMINAL_BYTES * (len(self.crossings) + len(self.logs))
 
     def finish(self, ending: Ending) -> None:
         """Close the run and hand it on."""
@@ -190,15 +187,14 @@ class Recorder:
         self._finished(self, ending)
 
     def close(self) -> None:
-        """Record nothing more; lanes that live on read the real clock again."""
+        """Record nothing more; lanes that live on read the real clock again, and nothing grows through them."""
         self.closed = True
         self.ended_ns = ambient.monotonic_ns()
+        for lane, _ in self.lanes:
+            lane.ambient = None
 
     def release(self) -> None:
-        """Let go of all that was collected; lanes that outlive the run collect nothing more."""
-        self._released = True
-        for lane in self.lanes:
-            lane.ambient = None
+        """Let go of all that was collected."""
         self.lanes, self.crossings, self.logs, self.reads = [], [], [], {}
 
     def _enter(self, boundary: Boundary[Any], call: Call) -> Crossing:
@@ -206,7 +202,10 @@ class Recorder:
         assert lane is not None
         crossing = Crossing(boundary, call, lane, next(self._sequence), ambient.monotonic_ns())
         lane.ambient, lane.inside = None, True
-        if crossing.sequence < self._max_interactions:
+        if self.crossings:
+            before = self.crossings[-1]
+            self._weighed += before.boundary.weigh(before.result) if before.result is not None else 0
+        if crossing.sequence < self._max_interactions and self._weighed <= self._max_bytes:
             self.crossings.append(crossing)
         else:
             self.over_bound = True
@@ -217,6 +216,6 @@ class Recorder:
         crossing.over = True
         lane = crossing.lane
         lane.inside = False
-        if crossing.reads is not None and not self._released:
+        if crossing.reads is not None and not self.closed:
             crossing.reads.append(crossing.sequence)
             lane.ambient = crossing.reads

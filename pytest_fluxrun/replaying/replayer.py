@@ -96,7 +96,7 @@ class Replayer:
         self._tokens = tokens
         self._lock = threading.Lock()
         self._cursor: dict[tuple[str, str], int] = {}
-        self._last_effect: dict[int, int] = {}
+        self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
         self._timeline = Timeline(recording, clock=clock, run_id=run_id, tokens=tokens, observe=self.observe)
         self.lane = Lane(self)
 
@@ -190,7 +190,7 @@ class Replayer:
                 index = self._relaxed(boundary, call, lane, canonical, effect=effect)
             if index is not None:
                 self._note(lane, index, "run", kind.text(request), effect=effect)
-                self._check_order(boundary, call, index)
+                self._check_order(boundary, call, lane, index)
                 return self.recording.interactions[index], index
             shared = self.shared.matcher.any_of(kind, canonical)
             if shared is not None:
@@ -222,13 +222,14 @@ class Replayer:
             self.observe(Drift(DriftKind.CHANGED_EFFECT, index + 1, _text(boundary, request), paths))
         return index
 
-    def _check_order(self, boundary: Boundary[Any], call: Call, index: int) -> None:
-        """Effects of one recorded lane come in its order; the lock is held."""
+    def _check_order(self, boundary: Boundary[Any], call: Call, lane: Lane, index: int) -> None:
+        """Effects that one lane made come in their order where one lane makes them again; the lock is held."""
         interaction = self.recording.interactions[index]
         if not interaction.effect:
             return
-        last = self._last_effect.get(interaction.lane, -1)
-        self._last_effect[interaction.lane] = max(last, index)
+        lanes = (lane.path, interaction.lane)
+        last = self._last_effect.get(lanes, -1)
+        self._last_effect[lanes] = max(last, index)
         if index < last:
             path = f"call[{index + 1}]: before call[{last + 1}] → after it"
             self.observe(Drift(DriftKind.REORDERED, index + 1, _text(boundary, call.form()), (path,)))

@@ -25,6 +25,8 @@ from pytest_fluxrun.run import Recording
 __all__ = ["LaneReads", "Timeline"]
 
 _INTERPOLATED_NS = 1_000
+_MOST_STILL = 200
+"""Added reads for which time stands still just before a recorded one; more of them are a poll that waits for it to pass."""
 _MOST_FRAMES_WALKED = 24
 _MOST_READERS = 50_000
 _Path = tuple[tuple[str, int], ...]
@@ -139,6 +141,7 @@ class LaneReads:
         self._timeline = timeline
         self._path = path
         self._latest_segment = -1
+        self._still = 0
         self._floors: dict[int, int] = {}
         self._added: dict[tuple[str, str], int] = {}
 
@@ -178,6 +181,7 @@ class LaneReads:
             value = served(read.function, read.form, arguments)
             if value is not NotImplemented and (floor_ns is None or offset_ns is None or offset_ns >= floor_ns):
                 self._latest_segment = segment.number
+                self._still = 0
                 if offset_ns is not None:
                     timeline.clock.advance_to(offset_ns)
                 return value
@@ -191,9 +195,13 @@ class LaneReads:
         clock = self._timeline.clock
         limit_ns = None if upcoming is None else instant_of(upcoming.function, upcoming.form, self._timeline.origin)
         floor_ns = max(clock.now_ns(), *self._floors.values(), 0)
-        step_ns = 0 if limit_ns is None else min(_INTERPOLATED_NS, (limit_ns - floor_ns) // 2)
-        if step_ns <= 0:
+        if limit_ns is None or floor_ns > limit_ns:
             return max(floor_ns, clock.read())
+        step_ns = min(_INTERPOLATED_NS, (limit_ns - floor_ns) // 2)
+        if step_ns == 0:
+            self._still += 1
+            if self._still > _MOST_STILL:
+                return max(floor_ns, clock.read())
         clock.advance_to(floor_ns + step_ns)
         return floor_ns + step_ns
 

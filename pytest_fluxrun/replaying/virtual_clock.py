@@ -331,7 +331,7 @@ class VirtualClock:
             self._fire()
 
     def _poll_step_ns(self) -> int:
-        """How far a read moves the clock: a busy poll ever farther, but not past the next instant at which others act."""
+        """How far a read moves the clock: a busy poll ever farther, but not past the instant at which others act."""
         if self._reads <= _READS_BEFORE_HASTE or self._running > 1 or self._notified():
             return _READ_NS
         self._step_ns = min(self._step_ns * 2, _LONGEST_STEP_NS)
@@ -342,7 +342,7 @@ class VirtualClock:
         return max(_READ_NS, until_due_ns)
 
     def _next_due_ns(self) -> int:
-        loops = [due_ns for loop in self._loops if (due_ns := loop.next_due_ns()) is not None]
+        loops: list[int] = [due_ns for loop in self._loops if (due_ns := loop.next_due_ns()) is not None]
         return min([NEVER_NS, self._waits.earliest_ns(), *(due_ns for due_ns in loops if due_ns > self._now_ns)])
 
     def _moved(self) -> None:
@@ -370,3 +370,4 @@ class VirtualClock:
 
 get_ident = _thread.get_ident
 resting_at(VirtualClock.park.__code__, "lock")
+resting_at(VirtualClock._park_really.__code__, "lock")  # noqa: SLF001 - its own

@@ -143,14 +143,11 @@ def test_wrong_arguments_raise_as_before() -> None:
 
     def wrong() -> list[str]:
         messages = []
-        for call in (
-            lambda: datetime.now(1, 2),
-            time.strftime,
-            lambda: time.localtime("x"),
-            lambda: time.time(1),
-        ):  # type: ignore[call-arg,arg-type,call-overload]
+        moment: Any = datetime
+        calls: list[tuple[Any, ...]] = [(moment.now, 1, 2), (time.strftime,), (time.localtime, "x"), (time.time, 1)]
+        for call, *arguments in calls:
             with pytest.raises(TypeError) as caught:
-                call()
+                call(*arguments)
             messages.append(str(caught.value))
         return messages
 
@@ -234,11 +231,12 @@ def test_freezegun_freezes_as_before() -> None:
 def test_lane_stops_recording_at_its_bound() -> None:
     """A run that polls the clock for ever holds bounded memory."""
     session = RecordingSession()
-    session.lane.ambient.extend([0] * ambient.MOST_READS_PER_LANE)
+    reads: Any = session.lane.ambient
+    reads.extend([0] * ambient.MOST_READS_PER_LANE)
     with entered(session.lane):
         time.time()
 
-    assert ambient.MOST_READS_PER_LANE == len(session.lane.ambient)
+    assert ambient.MOST_READS_PER_LANE == len(reads)
 
 
 @native

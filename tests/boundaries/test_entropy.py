@@ -202,7 +202,7 @@ def test_ids_stay_with_their_place_when_an_earlier_one_is_added() -> None:
         added = [uuid.uuid4() for _ in range(3)]
         order = uuid.uuid4()
         payment = uuid.uuid4()
-        return {"order": order, "payment": payment, "added": added[0]}  # type: ignore[dict-item]
+        return {"order": order, "payment": payment, "added": added[0]}
 
     after.__code__ = after.__code__.replace(co_qualname=before.__code__.co_qualname)
     recorded, recording = record(before)
@@ -319,7 +319,7 @@ def test_ninety_thousand_draws_are_packed(capsys: pytest.CaptureFixture[str]) ->
     replayed_ns = ambient.perf_counter_ns()
     with capsys.disabled():
         print(
-            f"\n90,000 draws: drawn {(drawn_ns - started_ns) / 1e6:.0f} ms, packed {(packed_ns - drawn_ns) / 1e6:.0f} ms,"
+            f"\n90,000: drawn {(drawn_ns - started_ns) / 1e6:.0f} ms, packed {(packed_ns - drawn_ns) / 1e6:.0f} ms,"
             f" stored {size / 1e6:.2f} MB, replayed {(replayed_ns - packed_ns) / 1e6:.0f} ms"
         )
 

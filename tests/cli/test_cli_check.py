@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,35 @@ def test_a_store_that_does_not_answer_fails(shop: Any, monkeypatch: pytest.Monke
     assert line.startswith("fail")
     assert "s3://runs/shop" in line
     assert "planted-secret" not in line
+
+
+def test_a_store_that_says_no_fails(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 403: the store is named, and what to check; the other findings are there as ever."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("FLUXRUN_STORE", "s3://runs/shop")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAFLUXRUNTESTKEY00")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        (line,) = findings(shop, code=1, subject="store")
+        pulled = shop.fluxrun("pull", "--all", code=2).stderr
+        server.shutdown()
+
+    assert line.startswith("fail")
+    assert "s3://runs/shop" in line
+    assert "s3://runs/shop" in pulled
+    assert "Traceback" not in pulled
 
 
 def test_modules_that_fail_or_register_nothing_fail(shop: Any) -> None:

@@ -147,6 +147,18 @@ def test_a_revoked_token_is_not_trusted_again(bare: Path) -> None:
     assert read_trust(trust_file).producers[0].revoked
 
 
+def test_a_colleagues_clone_gets_a_key_beside_the_first(shop: Any) -> None:
+    """Without the key that the trust file seals to, init adds one and says who opens the earlier runs."""
+    shop.key_file.unlink()
+
+    output = shop.fluxrun("init", "--yes").output
+
+    trust = read_trust(shop.root / "fluxrun-trust.toml")
+    (key,) = load_project_keys({}, shop.key_file)
+    assert (shop.key.public, key.public) == trust.public_keys
+    assert f"earlier runs are sealed to {shop.key.public.key_id.hex()[:8]}" in output
+
+
 def test_x25519_is_available(bare: Path) -> None:
     """--algorithm decides how runs are sealed."""
     run("init", "--yes", "--algorithm", "x25519")

@@ -151,6 +151,29 @@ def test_expect_on_fixed_code_is_unproven_and_fulfilled(shop: Any, command: Any)
     assert "prove it on the release r41" in output
 
 
+def test_a_run_that_cannot_be_replayed_gets_its_guard_unproven(shop: Any, command: Any) -> None:
+    """What stands in the way is said in place of a difference."""
+    run = shop.function_run(reasons=["over-bound"])
+    bundle = shop.store(run)
+
+    output = command("expect", run.id, code=1).stdout
+
+    assert ("fix", "") == (guard_of(bundle).expect, guard_of(bundle).proven)
+    assert "can't be replayed faithfully: over-bound" in output
+
+
+def test_a_guard_that_cannot_be_written_is_one_paragraph(shop: Any, command: Any) -> None:
+    """The file system's own reason and the place; whoever is root may write anyway."""
+    run = shop.function_run()
+    bundle = shop.store(run)
+    bundle.with_name(f"{bundle.name.removesuffix('.fluxrun')}.guard.toml").mkdir()
+
+    error = command("expect", run.id, code=2).stderr
+
+    assert ".guard.toml" in error
+    assert "irectory" in error
+
+
 def test_expect_refuses_what_is_not_json(shop: Any, command: Any) -> None:
     """The option, the text and how to quote it; no guard is written."""
     run = shop.function_run()

@@ -135,6 +135,17 @@ def test_pull_all_into_another_directory(shop: Any, elsewhere: Path) -> None:
     assert [f"orders.price-{run.id}.fluxrun"] == [path.name for path in (shop.root / "fresh").iterdir()]
 
 
+def test_push_leaves_out_guards_whose_bundle_is_elsewhere(shop: Any, elsewhere: Path) -> None:
+    """Another developer's run may be in the store and not here; that is said, and no failure."""
+    pin(shop.store(shop.function_run())).unlink()
+    pin(shop.store(shop.function_run()))
+
+    output = shop.fluxrun("push", "--to", str(elsewhere)).output
+
+    assert "left out 1 guard without bundle here" in output
+    assert "pushed 1 run" in output
+
+
 def test_nothing_pinned_says_so(shop: Any, elsewhere: Path) -> None:
     """No guard, nothing to do, and how to choose otherwise."""
     shop.store(shop.function_run())

@@ -31,7 +31,7 @@ def segments(raw: list[Any], position: dict[int, int] | None = None) -> list[Seg
     session = RecordingSession()
     session.lane.index = 0
     session.lane.ambient = raw
-    return list(segments_of([session.lane], position=position or {}))
+    return list(segments_of([(session.lane, session.lane.ambient or [])], position=position or {}))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_place_without_source_is_its_qualname() -> None:
     ],
 )
 def test_infrastructure_is_told_by_file(filename: str, module: str, wall: bool, steady: bool, library: bool) -> None:
-    """Wall clock and steady clock have different lists; entropy is attributed past libraries, not past infrastructure."""
+    """Wall and steady clocks have their lists; entropy is attributed past libraries, not past infrastructure."""
     assert module == module_of(filename)
     assert (wall, steady) == (is_infrastructure("time.time", filename), is_infrastructure("time.monotonic", filename))
     assert library == is_library(filename)
@@ -103,7 +103,7 @@ def test_lane_in_the_middle_of_a_call_has_no_reads() -> None:
     session = RecordingSession()
     session.lane.ambient = None
 
-    assert [] == list(segments_of([session.lane], position={}))
+    assert [] == list(segments_of([(session.lane, session.lane.ambient or [])], position={}))
 
 
 def test_interleaved_reads_keep_their_order(place: tuple[CodeType, int]) -> None:

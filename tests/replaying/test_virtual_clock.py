@@ -665,3 +665,26 @@ def test_waits_that_ended_early_are_forgotten():
         assert clock.park(_thread.allocate_lock(), 60)
 
     assert len(clock._waits._due) < 100
+
+
+def test_notified_thread_is_never_overtaken(replay):
+    """A thread that was notified, and that has not come to run yet, counts as running: a hundred hand-overs."""
+    ping, pong = queue.Queue(), queue.Queue()
+
+    def partner():
+        for _ in range(100):
+            pong.put(ping.get(timeout=1))
+
+    def body():
+        threads = [threading.Thread(target=partner) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(300):
+            ping.put(number)
+            pong.get(timeout=0.001)
+        for thread in threads:
+            thread.join()
+
+    replay.call(body)
+
+    assert 0 == replay.now_s

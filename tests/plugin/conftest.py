@@ -1,0 +1,58 @@
+"""The kiosk: recorded once for real in a session, copied for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_fluxrun.bundle import (
+    Algorithm,
+    Producer,
+    ProjectKey,
+    Recipient,
+    Token,
+    Trust,
+    write_project_key,
+    write_trust,
+)
+from tests.plugin.kiosk import RECORD, SERVICE, SETTINGS, Kiosk, Upstream, upstream_server
+
+
+@pytest.fixture(scope="session")
+def recorded_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
+    """The project as it was recorded; tests take a copy."""
+    base = tmp_path_factory.mktemp("recorded")
+    kiosk = Kiosk(base / "kiosk", ProjectKey.generate(Algorithm.X25519), Token.generate())
+    kiosk.runs.mkdir(parents=True)
+    kiosk.write("service.py", SERVICE)
+    kiosk.write("pyproject.toml", SETTINGS)
+    write_trust(
+        kiosk.root / "fluxrun-trust.toml",
+        Trust("kiosk", (Recipient(kiosk.key.public),), (Producer.of(kiosk.token),)),
+    )
+    write_project_key(base / "config" / "fluxrun" / "kiosk.key", kiosk.key)
+    with upstream_server() as upstream:
+        done = kiosk.python(
+            "-c", RECORD, UPSTREAM=upstream.url, FLUXRUN_TOKEN=kiosk.token.to_text(), FLUXRUN_SAMPLE="1"
+        )
+    assert done.returncode == 0, done.stdout
+    (kiosk.root / "kiosk.db").unlink()
+    assert len(kiosk.bundles()) == 5, done.stdout
+    return kiosk
+
+
+@pytest.fixture
+def kiosk(recorded_kiosk: Kiosk, tmp_path: Path) -> Kiosk:
+    """A copy of the recorded project."""
+    shutil.copytree(recorded_kiosk.root.parent, tmp_path / "home")
+    return Kiosk(tmp_path / "home" / "kiosk", recorded_kiosk.key, recorded_kiosk.token)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A live server that nothing may reach."""
+    with upstream_server() as server:
+        yield server
