@@ -10,7 +10,7 @@ import click
 
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
-from pytest_fluxrun.errors import DeadlineExceeded, FluxRunError, RunNotReady, SettingsError
+from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.execution.stage import Replayed, Stage
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Placed
@@ -69,24 +69,7 @@ def replay_once(project: Project, run: Run) -> Replayed:
         allow_write=settings.allow_write,
     )
     with redirect_stdout(sys.stderr):
-        try:
-            replayed = stage.replay(run)
-        except FluxRunError:
-            raise
-        except DeadlineExceeded as error:
-            raise RunNotReady(
-                "the app's start-up gave no result in time",
-                reasons=("start-up-deadline",),
-                why=str(error),
-                next_step="make import and lifespan wait for nothing outside, or raise the setting timeout_s",
-            ) from error
-        except (Exception, SystemExit) as error:  # the app's modules are imported here, and may raise anything
-            raise RunNotReady(
-                f"the app can't be imported: {type(error).__name__} {_place(error, project.root)}",
-                reasons=("start-up-failed",),
-                why=str(error),
-                next_step=f"make `python -c 'import {settings.modules[0]}'` work in {project.root}",
-            ) from error
+        replayed = stage.replay(run)
         stage.close()
     return replayed
 
@@ -95,14 +78,3 @@ def pytest_line(project: Project, placed: Placed) -> str:
     """The command that replays one run under pytest."""
     directory = project.shown(placed.bundle.parent)
     return f"pytest --fluxrun-dir={directory} {directory}/{placed.bundle.name}::replay"
-
-
-def _place(error: BaseException, root: Path) -> str:
-    """Where in the project's own files an error came from, in brackets, or ""."""
-    place, trace = "", error.__traceback__
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_relative_to(root):
-            place = f"({file.relative_to(root)}:{trace.tb_lineno})"
-        trace = trace.tb_next
-    return place

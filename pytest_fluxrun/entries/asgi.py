@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -203,11 +204,15 @@ async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: O
 async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Value:
     scope = _live_scope(recorded["scope"], target)
     exchange = _Exchange(scope)
-    events = iter(recorded["events"])
+    events = deque(recorded["events"])
 
     async def receive() -> Message:
-        for offset_ns, kind, body, more in events:
+        while events:
+            offset_ns, kind, body, more = event = events[0]
             await driving.until(offset_ns)
+            if not events or events[0] is not event:
+                continue  # another `receive` has had it meanwhile
+            events.popleft()  # not before: one that is cancelled while it waits has received nothing
             message: Message = {"type": kind}
             if kind == "http.request":
                 message.update(body=_to_bytes(body), more_body=more)

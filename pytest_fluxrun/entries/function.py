@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, TypeVar, get_type_hints
 
 from pytest_fluxrun.context import entered
@@ -51,11 +54,17 @@ class FunctionEntry(Entry):
 
     def wrap(self, target: Any, name: str) -> Any:
         """The function with a run around each outermost call."""
-        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target) or not callable(target):
+        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
             raise SettingsError(
                 f"@fluxrun.capture({name!r}) can't record {target!r}",
                 why="generators have no single outcome",
                 next_step="decorate the function that consumes it",
+            )
+        if not callable(target) or inspect.isclass(target):
+            raise SettingsError(
+                f"@fluxrun.capture({name!r}) can't record {target!r}",
+                why="it isn't a function",
+                next_step="decorate a plain or coroutine function",
             )
         return _wrap_async(target, name) if inspect.iscoroutinefunction(target) else _wrap_sync(target, name)
 
@@ -68,11 +77,13 @@ class FunctionEntry(Entry):
                 returned = driving.run(function(*args, **kwargs))
             else:
                 returned = driving.call(lambda: function(*args, **kwargs))
-        except DeadlineExceeded:
+                if hasattr(type(returned), "__await__"):
+                    returned = driving.run(_result_of(returned))
+        except (DeadlineExceeded, KeyboardInterrupt):
             raise
         except BaseException as raised:  # the outcome of the run, whatever it is
             return _outcome(error=raised)
-        return _outcome(returned=encode_or_opaque(returned))
+        return _outcome(returned=_recorded(returned))
 
 
 def _wrap_sync(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -81,14 +92,16 @@ def _wrap_sync(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         run = open_run(name, entry)
         if run is None:
             return function(*args, **kwargs)
-        recorded = encode_or_opaque({"args": list(args), "kwargs": kwargs})
+        recorded = _recorded({"args": list(args), "kwargs": kwargs})
         try:
             with entered(run.lane):
                 returned = function(*args, **kwargs)
         except BaseException as raised:
             _finish(run, recorded, _outcome(error=raised), raised)
             raise
-        _finish(run, recorded, _outcome(returned=encode_or_opaque(returned)), None)
+        if hasattr(type(returned), "__await__"):  # a coroutine function beneath a decorator that is none
+            return _awaited(run, recorded, lambda: returned)
+        _finish(run, recorded, _outcome(returned=_recorded(returned)), None)
         return returned
 
     return call
@@ -100,17 +113,32 @@ def _wrap_async(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         run = open_run(name, entry)
         if run is None:
             return await function(*args, **kwargs)
-        recorded = encode_or_opaque({"args": list(args), "kwargs": kwargs})
-        try:
-            with entered(run.lane):
-                returned = await function(*args, **kwargs)
-        except BaseException as raised:
-            _finish(run, recorded, _outcome(error=raised), raised)
-            raise
-        _finish(run, recorded, _outcome(returned=encode_or_opaque(returned)), None)
-        return returned
+        recorded = _recorded({"args": list(args), "kwargs": kwargs})
+        return await _awaited(run, recorded, lambda: function(*args, **kwargs))
 
     return call
+
+
+async def _awaited(run: OpenRun, recorded: Value, call: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        with entered(run.lane):
+            returned = await call()
+    except BaseException as raised:
+        _finish(run, recorded, _outcome(error=raised), raised)
+        raise
+    _finish(run, recorded, _outcome(returned=_recorded(returned)), None)
+    return returned
+
+
+async def _result_of(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _recorded(value: Any) -> Value:
+    try:
+        return encode_or_opaque(value)
+    except Exception:  # an object of the app may do anything when it is looked at, and the host must not notice
+        return encode_or_opaque(object())
 
 
 def _finish(run: OpenRun, recorded: Value, outcome: Value, error: BaseException | None) -> None:
@@ -123,7 +151,7 @@ def _outcome(*, returned: Value = None, error: BaseException | None = None) -> V
 
 
 def _live_arguments(function: Callable[..., Any], recorded: Any) -> tuple[list[Any], dict[str, Any]]:
-    hints = get_type_hints(function)
+    hints = _hints(function)
     parameters = inspect.signature(function).parameters.values()
     positional = [parameter for parameter in parameters if parameter.kind < inspect.Parameter.KEYWORD_ONLY]
     args = []
@@ -132,6 +160,26 @@ def _live_arguments(function: Callable[..., Any], recorded: Any) -> tuple[list[A
         args.append(decode(value, hints.get(parameter.name, Any) if parameter else Any))
     kwargs = {key: decode(value, hints.get(key, Any)) for key, value in recorded["kwargs"].items()}
     return args, kwargs
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations that can be resolved: a name imported for type checkers only leaves its parameter plain."""
+    try:
+        return get_type_hints(function)
+    except TypeError:  # a partial or another callable without annotations
+        return {}
+    except NameError:
+        found = {}
+        for name, annotation in inspect.get_annotations(function).items():
+            with suppress(NameError):
+                found[name] = _resolved(function, annotation)
+        return found
+
+
+def _resolved(function: Callable[..., Any], annotation: Any) -> Any:
+    return get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), vars(sys.modules[function.__module__]))[
+        "it"
+    ]
 
 
 entry = FunctionEntry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,7 +15,7 @@ from pytest_fluxrun import ambient, patching, registry
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import RegisteredEntry, registered_entry
-from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, RunNotReady
+from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, FluxRunError, RunNotReady
 from pytest_fluxrun.execution.deadline import Deadline
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.fence import Fence
@@ -64,6 +64,7 @@ class Stage:
     ) -> None:
         self._loop: event_loop.VirtualLoop | None = None
         self._when_imported = imported
+        self._start_up_failure: RunNotReady | None = None
         self._modules = tuple(modules)
         self._root = root
         self._timeout_s = timeout_s
@@ -72,12 +73,12 @@ class Stage:
         self._imported = False
         self._booted: dict[str, Callable[[], None]] = {}
         self._start_up_drift: list[Drift] = []
-        self._kept_tasks: list[asyncio.Task[None]] = []
+        self.kept_tasks: list[asyncio.Task[None]] = []
         registry.install_seams()
 
     @property
     def loop(self) -> event_loop.VirtualLoop:
-        """The loop that outlives the items, made on first use: after the import, so that a fork before it shares none."""
+        """The loop that outlives the items, made on first use, so that a process forked after the import shares none."""
         if self._loop is None:
             self._loop = event_loop.VirtualLoop()
         return self._loop
@@ -107,7 +108,7 @@ class Stage:
         for shut_down in self._booted.values():
             shut_down()
         self._booted.clear()
-        for task in self._kept_tasks:
+        for task in self.kept_tasks:
             task.cancel()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.run_until_complete(asyncio.sleep(0))
@@ -122,17 +123,49 @@ class Stage:
         clock = VirtualClock()
         replayer = Replayer(recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True)
         driving = _Driving(self, replayer, clock)
-        if not self._imported:
-            with self._fence() as fence, Deadline(self._timeout_s, clock=clock), _no_bytecode():
-                self._import(driving)
-            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
-            self._when_imported()
-        registered = registered_entry(run.entry)
-        with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=self.loop), _no_bytecode():
-            self._booted[run.entry] = registered.entry.boot(registered.target, driving)
+        if self._start_up_failure is not None:
+            raise self._start_up_failure
+        try:
+            if not self._imported:
+                with self._starting(replayer, clock):
+                    self._import(driving)
+                self._when_imported()
+            registered = registered_entry(run.entry)
+            with self._starting(replayer, clock, self.loop):
+                self._booted[run.entry] = registered.entry.boot(registered.target, driving)
+        except RunNotReady as error:
+            self._start_up_failure = error
+            raise
         clock.close()
-        self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
         return registered
+
+    @contextmanager
+    def _starting(
+        self, replayer: Replayer, clock: VirtualClock, loop: asyncio.AbstractEventLoop | None = None
+    ) -> Iterator[None]:
+        """Around one step of start-up: fenced, with a deadline, and whatever stops it is a RunNotReady."""
+        try:
+            with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=loop), _no_bytecode():
+                yield
+        except FluxRunError:
+            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+            raise
+        except DeadlineExceeded as error:
+            raise RunNotReady(
+                "the app's start-up gave no result in time",
+                reasons=("start-up-deadline",),
+                why=str(error),
+                next_step="make import and lifespan wait for nothing outside, or raise the setting timeout_s",
+            ) from error
+        except (Exception, SystemExit) as error:  # the app's modules run here, and may raise anything
+            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+            raise RunNotReady(
+                f"the app can't be started: {type(error).__name__}{_place_of(error, self._root)}",
+                reasons=("start-up-failed",),
+                why=str(error),
+                next_step=f"make `python -c 'import {', '.join(self._modules)}'` work in {self._root}",
+            ) from error
+        self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
 
     def _fence(self) -> Fence:
         return Fence(project=self._root, keep=self._keep, allow_write=self._allow_write)
@@ -208,7 +241,7 @@ class _Driving:
         """See `entry.Driving`."""
         with entered(self._replayer.lane):
             task = self._stage.loop.create_task(coroutine)
-        self._stage._kept_tasks.append(task)
+        self._stage.kept_tasks.append(task)
         return task
 
 
@@ -270,8 +303,19 @@ def _refuse_displaced() -> None:
         )
 
 
+def _place_of(error: BaseException, root: Path) -> str:
+    """` at file:line` of the innermost frame in the project, or ""."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.is_relative_to(root) and "site-packages" not in path.parts:
+            place = f" at {path.relative_to(root)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
 @contextmanager
-def _no_bytecode() -> Any:
+def _no_bytecode() -> Iterator[None]:
     """Imports made under the fence write no .pyc files."""
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True

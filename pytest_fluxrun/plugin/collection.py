@@ -1,6 +1,6 @@
-"""Runs as pytest items: a Directory of runs, a Module per run, one Function in it, so that conftest, fixtures, `-k`, `-m`,
+"""Runs as pytest items: a Directory of runs, a Module per run, one Function in it, so that other plugins work on them.
 
-node ids and other plugins work. Nothing but names is read at collection.
+Nothing but names is read at collection.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RunFile(pytest.Module):
         directory = self.parent
         assert isinstance(directory, RunDirectory)
         item = RunItem.from_parent(self, name="replay", callobj=replay, fixtureinfo=directory.fixture_info)
-        directory.fixture_info = item._fixtureinfo
+        directory.fixture_info = item._fixtureinfo  # noqa: SLF001 - found once for the whole directory
         item.placed = self.placed
         item.user_properties.append(("fluxrun.run_id", self.placed.run_id))
         return [item]

@@ -1,11 +1,11 @@
 """Confirming a non-pass before it is reported: the same run once more in a process that has replayed nothing.
 
-The zygote is forked when the app is imported and nothing has run; where that would lose threads, a fresh pytest answers.
+The zygote is forked when the app is imported and nothing has run; where that loses threads, a fresh pytest answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from pytest_fluxrun.judgement.corpus import Placed, open_placed
 from pytest_fluxrun.judgement.verdict import Judgement, judge
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_fluxrun.plugin.session import RunSession
 
 __all__ = ["Confirmer"]
@@ -50,12 +52,11 @@ class Confirmer:
             request = {"name": placed.name, "directory": str(placed.bundle.parent)}
             return confirm_forked(self._zygote, request, verdict=verdict, deadline_s=deadline_s)
         config = self._session.config
-        options = [f"--fluxrun-dir={directory}" for directory in self._session.directories]
         return confirm_fresh(
             nodeid,
             config.rootpath,
             verdict=verdict,
-            options=options,
+            options=_options(config, self._session.directories),
             has_plugin=config.pluginmanager.hasplugin,
             timeout_s=deadline_s + _SLACK_S,
         )
@@ -79,3 +80,15 @@ class Confirmer:
         run, guard = open_placed(placed, self._session.keyring)
         judgement = judge(self._session.stage.replay(run).evidence, guard)
         return {"verdict": judgement.verdict.value, "detail": judgement.first_divergence}
+
+
+def _options(config: pytest.Config, directories: Sequence[Path]) -> list[str]:
+    """What of the session's own options a fresh pytest needs to collect and run the item as this one does."""
+    options = [f"--fluxrun-dir={directory}" for directory in directories]
+    if config.inipath is not None:
+        options += ["-c", str(config.inipath)]
+    for setting in config.option.override_ini or ():
+        options += ["-o", setting]
+    for plugin in config.option.plugins:
+        options += ["-p", plugin]
+    return options

@@ -1,4 +1,4 @@
-"""`--fluxrun-pull`: fetch what the guards pin before collection. A pinned run that the store lacks stops the session."""
+"""`--fluxrun-pull`: fetch what the guards pin before collection. A pinned run that isn't had stops the session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import RunNotFound, SettingsError
 from pytest_fluxrun.judgement.corpus import scan
 from pytest_fluxrun.judgement.guard import read_guard
-from pytest_fluxrun.store import DirectoryStore, open_store
+from pytest_fluxrun.store import open_store
 from pytest_fluxrun.store.transfer import Pin, pull
 
 __all__ = ["pull_pinned"]

@@ -11,10 +11,10 @@ import pytest
 from pytest_fluxrun import registry
 from pytest_fluxrun.entry import registered
 from pytest_fluxrun.errors import BundleError, FluxRunError, NoMatchingKey, RunNotReady
-from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.execution.confirmation import write_answer
 from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.comparison import body_of
+from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import RunItem

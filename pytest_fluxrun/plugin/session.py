@@ -13,9 +13,9 @@ import pytest
 
 from pytest_fluxrun.config import Settings, load_settings, use_settings
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
 from pytest_fluxrun.execution.stage import Stage
 from pytest_fluxrun.fence import baseline
+from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
 from pytest_fluxrun.plugin.collection import RunDirectory
 from pytest_fluxrun.plugin.confirmation import Confirmer
 
@@ -194,7 +194,7 @@ def _aim(config: pytest.Config, directories: Sequence[Path]) -> None:
 
 
 def _lies_in(argument: str, directory: Path, config: pytest.Config) -> bool:
-    path = Path(os.path.normpath(config.invocation_params.dir / argument.split("::")[0]))
+    path = Path(os.path.normpath(config.invocation_params.dir / argument.split("::", maxsplit=1)[0]))
     return path == directory or directory in path.parents
 
 

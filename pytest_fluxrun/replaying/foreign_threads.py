@@ -27,7 +27,7 @@ _SURE_NS = 1_000_000  # longer than a thread that waits for the GIL sleeps while
 
 
 def _condition_wait(variables: Any) -> bool:
-    """Whether nobody has notified it: that takes it out of the list, while its lock is held again as soon as it wakes."""
+    """Whether nobody has notified it, which takes it out of the list; its lock is held again as soon as it wakes."""
     waiter = variables.get("waiter")
     return waiter is not None and waiter in variables["self"]._waiters and waiter.locked()  # noqa: SLF001
 

@@ -26,7 +26,7 @@ __all__ = ["LaneReads", "Timeline"]
 
 _INTERPOLATED_NS = 1_000
 _MOST_STILL = 200
-"""Added reads for which time stands still just before a recorded one; more of them are a poll that waits for it to pass."""
+"""Added reads for which time stands still just before a recorded one; more are a poll that waits for it."""
 _MOST_FRAMES_WALKED = 24
 _MOST_READERS = 50_000
 _Path = tuple[tuple[str, int], ...]

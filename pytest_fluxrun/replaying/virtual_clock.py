@@ -57,7 +57,7 @@ class VirtualClock:
         self.over = False
         self.jumps = 0
         self._now_ns = start_ns
-        self._mutex = _thread.allocate_lock()
+        self._mutex = _thread.RLock()  # a finaliser or a signal handler may read the clock inside
         self._waits = Waits()
         self._running = 0
         self._drivers = 0

@@ -35,19 +35,25 @@ def dump_error(error: BaseException) -> Value:
 def _dump(error: BaseException, above: frozenset[int], depth: int) -> Value:
     kind = type(error)
     attributes, left_out = _attributes(error)
+    arguments = _arguments(error)
     dumped: dict[str, Value] = {
         "type": f"{kind.__module__}:{kind.__qualname__}",
-        "args": encode_or_opaque(list(_arguments(error))),
+        "args": [encode_or_opaque(_shown(argument)) for argument in arguments],
         "message": encode_or_opaque(_message(error)),
         "attributes": attributes,
     }
     if left_out:
         dumped["left_out"] = left_out
+    above |= {id(error)}
+    errors = {str(index): argument for index, argument in enumerate(arguments) if isinstance(argument, BaseException)}
+    if errors and depth < _MAX_CHAIN:
+        dumped["errors"] = {
+            index: _dump(argument, above, depth + 1) for index, argument in errors.items() if id(argument) not in above
+        }
     if notes := [encode_or_opaque(note) for note in getattr(error, "__notes__", ()) if isinstance(note, str)]:
         dumped["notes"] = notes
     if error.__suppress_context__:
         dumped["suppress"] = True
-    above |= {id(error)}
     for name, other in (("cause", error.__cause__), ("context", error.__context__)):
         if other is not None and id(other) not in above and depth < _MAX_CHAIN:
             dumped[name] = _dump(other, above, depth + 1)
@@ -62,6 +68,11 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
         reduced = OSError.__reduce__(error)
         return tuple(reduced[1]) if isinstance(reduced, tuple) else error.args
     return error.args
+
+
+def _shown(argument: Any) -> Any:
+    """An argument as it is kept; of an error its text, since it is dumped as an error beside (httpcore wraps them so)."""
+    return _message(argument) if isinstance(argument, BaseException) else argument
 
 
 def _message(error: BaseException) -> str:
@@ -148,7 +159,11 @@ def _loaded_class(name: str) -> type[BaseException] | None:
 
 def _build(kind: type[BaseException], value: Value) -> BaseException | None:
     base = next(cls for cls in kind.__mro__ if cls.__module__ == "builtins")
-    args = tuple(_argument(argument) for argument in value["args"])
+    errors = value.get("errors", {})
+    args = tuple(
+        _load(errors[str(index)]) if str(index) in errors else _argument(argument)
+        for index, argument in enumerate(value["args"])
+    )
     if "group" in value:
         args = (*args, [_load(member) for member in value["group"]])
     try:

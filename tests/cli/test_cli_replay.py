@@ -294,7 +294,7 @@ def test_an_app_that_cannot_be_imported_is_one_paragraph(shop: Any, command: Any
 
     error = command("replay", run.id, code=2).stderr
 
-    assert "the app can't be imported: ModuleNotFoundError (pricing.py:4)" in error
+    assert "the app can't be started: ModuleNotFoundError at pricing.py:4" in error
     assert "No module named 'nowhere_to_be_found'" in error
 
 

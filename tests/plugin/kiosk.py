@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -294,18 +294,26 @@ class Kiosk:
             check=False,
         )
 
-    def pytest(self, *arguments: str, **variables: str) -> Suite:
-        """Run pytest with what is given, in file order unless told."""
+    def pytest(self, *arguments: str, plugins: Sequence[str] = (), **variables: str) -> Suite:
+        """Run pytest with FluxRun and the plugins named, and no other."""
+        named = [word for plugin in ("fluxrun", *plugins) for word in ("-p", plugin)]
+        return self._pytest(*named, *arguments, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **variables)
+
+    def pytest_with_everything(self, *arguments: str, **variables: str) -> Suite:
+        """Run pytest with every plugin that is installed, in file order unless told."""
+        order = () if "randomly" in str(arguments) else ("-p", "no:randomly")
+        return self._pytest("-W", "ignore:The configuration option", *order, *arguments, **variables)
+
+    def replay(self, *arguments: str, plugins: Sequence[str] = (), **variables: str) -> Suite:
+        """Run pytest on the runs, without confirmation of what doesn't pass."""
+        return self.pytest("--fluxrun-dir=runs", "--fluxrun-no-confirm", *arguments, plugins=plugins, **variables)
+
+    def _pytest(self, *arguments: str, **variables: str) -> Suite:
         report = self.root.parent / "junit.xml"
         report.unlink(missing_ok=True)
-        order = () if "randomly" in str(arguments) else ("-p", "no:randomly")
-        done = self.python("-m", "pytest", *order, f"--junitxml={report}", *arguments, **variables)
+        done = self.python("-m", "pytest", f"--junitxml={report}", *arguments, **variables)
         junit = report.read_text() if report.exists() else ""
         return Suite(done.returncode, done.stdout, junit, _cases(junit) if junit else {})
-
-    def replay(self, *arguments: str, **variables: str) -> Suite:
-        """Run pytest on the runs, without confirmation of what doesn't pass."""
-        return self.pytest("--fluxrun-dir=runs", "--fluxrun-no-confirm", *arguments, **variables)
 
 
 def _cases(junit: str) -> dict[str, Case]:

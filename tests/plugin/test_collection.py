@@ -149,7 +149,7 @@ def test_collect_only_reads_no_bundle(kiosk: Kiosk) -> None:
 
 def test_two_workers(kiosk: Kiosk) -> None:
     """Under `-n 2` the same results, counted once."""
-    suite = kiosk.replay("-n", "2")
+    suite = kiosk.replay("-n", "2", plugins=["xdist"])
 
     assert {"passed": 3, "failed": 2} == suite.results
     assert "fluxrun: 5 runs: 3 match, 2 reproduced" == suite.line("fluxrun: 5")

@@ -1,0 +1,194 @@
+"""What recording adds to a request of one httpx and three sqlite3 calls: CPU of the request's thread, in turn.
+
+Run by hand: `python benchmarks/recording.py`. Four ways in one process: no seams, seams and no session, recorded and let
+go, recorded and kept. Seams are taken out and put back between the batches; only requests are timed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from measuring import added, heading, interleaved, print_row
+from upstream import upstream_server
+
+from pytest_fluxrun import ambient, patching, registry
+from pytest_fluxrun.bundle import Algorithm, ProjectKey, Token
+from pytest_fluxrun.context import LANE
+from pytest_fluxrun.entry import set_opener
+
+BATCH, WARM_UP, ROUNDS = 40, 15, 40
+ORDER = b'{"article": 7, "quantity": 3}'
+
+
+def scope(path: str) -> dict[str, Any]:
+    """An HTTP scope as uvicorn makes it."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "client": ("127.0.0.1", 40000),
+        "server": ("127.0.0.1", 8000),
+        "headers": [(b"host", b"shop.example"), (b"content-type", b"application/json"), (b"user-agent", b"curl/8.0")],
+    }
+
+
+async def one_request(app: Any, path: str) -> None:
+    """Drive the callable as a server does."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": ORDER, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        del message
+
+    await app(scope(path), receive, send)
+
+
+async def batch(app: Any, path: str, clock: Callable[[], int]) -> float:
+    """Microseconds of the clock for one request: the median of a batch, after a warm-up."""
+    import shop_front
+
+    shop_front.open_resources()
+    taken = []
+    for turn in range(WARM_UP + BATCH):
+        before = clock()
+        await one_request(app, path)
+        if turn >= WARM_UP:
+            taken.append(clock() - before)
+    assert shop_front.Resources.client is not None and shop_front.Resources.database is not None
+    await shop_front.Resources.client.aclose()
+    shop_front.Resources.database.close()
+    return statistics.median(taken) / 1000
+
+
+class Ways:
+    """The four ways of serving the same request."""
+
+    def __init__(self, opener: Any, lane: Any) -> None:
+        import shop_front
+
+        self.opener = opener
+        self.lane = lane
+        self.app = shop_front.app
+        self.bare_app = shop_front.front
+        self.seams = [seam.patch for seam in patching._seams.values()]
+        self.clock = time.thread_time_ns
+
+    def bare(self) -> float:
+        """Nothing of FluxRun."""
+        patching.restore_all()
+        ambient.uninstall()
+        return self._run(self.bare_app, "/", None)
+
+    def idle(self) -> float:
+        """Seams, and nobody who records."""
+        self._install()
+        set_opener(None)
+        return self._run(self.app, "/", None)
+
+    def let_go(self) -> float:
+        """Recorded; a success that isn't sampled."""
+        return self._recorded("/")
+
+    def kept(self) -> float:
+        """Recorded; a failure, which the writer seals while further requests are served."""
+        return self._recorded("/fail")
+
+    def _recorded(self, path: str) -> float:
+        self._install()
+        set_opener(self.opener)
+        return self._run(self.app, path, self.lane)
+
+    def _install(self) -> None:
+        patching.install(self.seams)
+        ambient.install()
+
+    def _run(self, app: Any, path: str, lane: Any) -> float:
+        def run() -> float:
+            LANE.set(lane)
+            with asyncio.Runner() as runner:
+                return runner.run(batch(app, path, self.clock))
+
+        return contextvars.Context().run(run)
+
+
+def prepare(directory: Path) -> None:
+    """The database and FluxRun's environment."""
+    with sqlite3.connect(directory / "bench.db") as database:
+        database.execute("PRAGMA journal_mode=OFF")
+        database.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, price INTEGER, stock INTEGER)")
+        database.execute("CREATE TABLE orders (id TEXT, charge TEXT, at REAL)")
+        database.executemany("INSERT INTO articles VALUES (?, ?, ?)", [(n, n * 100, 50) for n in range(20)])
+    database.close()
+    os.environ["BENCH_DATABASE"] = str(directory / "bench.db")
+    os.environ["FLUXRUN_TOKEN"] = Token.generate().to_text()
+    os.environ["FLUXRUN_PUBLIC_KEY"] = ProjectKey.generate(Algorithm.X25519).public.to_text()
+    os.environ["FLUXRUN_STORE"] = str(directory / "runs")
+    (directory / "runs").mkdir()
+
+
+def writer_cpu_ns() -> int:
+    """CPU of the writer's thread so far."""
+    ident = next((each.ident for each in threading.enumerate() if each.name == "fluxrun-writer"), None)
+    return 0 if ident is None else time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
+
+
+def main() -> None:
+    """Print the rows."""
+    with tempfile.TemporaryDirectory() as name, upstream_server() as url:
+        directory = Path(name)
+        prepare(directory)
+        os.environ["BENCH_UPSTREAM"] = url
+        import pytest_fluxrun as fluxrun
+        from pytest_fluxrun.recording import service
+
+        contextvars.copy_context().run(fluxrun.init, project="bench")
+        recording = service._service
+        assert recording is not None
+        ways = Ways(recording.open_run, recording.preamble.lane)
+        variants = {"bare": ways.bare, "idle": ways.idle, "let go": ways.let_go, "kept": ways.kept}
+        cpu = interleaved(variants, rounds=ROUNDS)
+        ways.clock = time.perf_counter_ns
+        wall = interleaved(variants, rounds=ROUNDS // 4)
+        assert fluxrun.flush(60)
+        _print(cpu, wall, recording)
+        sys.stdout.flush()
+
+
+def _print(cpu: dict[str, list[float]], wall: dict[str, list[float]], recording: Any) -> None:
+    from pytest_fluxrun.recording import service
+
+    heading(f"Recording, 1 httpx + 3 sqlite3 calls: CPU of the request's thread, {ROUNDS} rounds of {BATCH} in turn")
+
+    def note(name: str) -> str:
+        return f"+{added(wall, name, 'bare') / 1000:.3f} ms wall"
+
+    print_row("the request itself", statistics.median(cpu["bare"]) / 1000, "ms", note="no seams")
+    print_row("seams installed, no session", added(cpu, "idle", "bare"), "µs", 5, note("idle"))
+    print_row("recorded, not kept", added(cpu, "let go", "bare") / 1000, "ms", 0.15, note("let go"))
+    print_row("recorded, kept", added(cpu, "kept", "bare") / 1000, "ms", 0.15, note("kept"))
+    stored = service.recording_status()
+    print_row("the writer's thread, for each kept run", writer_cpu_ns() / 1e6 / max(1, stored["stored"]), "ms")
+    if recording.dropped:
+        print(f"  dropped: {dict(recording.dropped)}")
+
+
+if __name__ == "__main__":
+    main()
