@@ -1,7 +1,7 @@
 """What recording adds to a request of one httpx and three sqlite3 calls: CPU of the request's thread, in turn.
 
-Run by hand: `python benchmarks/recording.py`. Four ways in one process: no seams, seams and no session, recorded and let
-go, recorded and kept. Seams are taken out and put back between the batches; only requests are timed.
+Run by hand: `python benchmarks/recording.py`. In one process: no seams, seams and no session, recorded and let go,
+recorded and kept. Seams are taken out and put back between the batches; only requests are timed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import sqlite3
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -22,12 +20,14 @@ from typing import Any
 from measuring import added, heading, interleaved, print_row
 from upstream import upstream_server
 
-from pytest_fluxrun import ambient, patching, registry
+import pytest_fluxrun as fluxrun
+from pytest_fluxrun import ambient, patching
 from pytest_fluxrun.bundle import Algorithm, ProjectKey, Token
 from pytest_fluxrun.context import LANE
 from pytest_fluxrun.entry import set_opener
+from pytest_fluxrun.recording import service, writer
 
-BATCH, WARM_UP, ROUNDS = 40, 15, 40
+BATCH, WARM_UP, ROUNDS = 50, 15, 20
 ORDER = b'{"article": 7, "quantity": 3}'
 
 
@@ -79,7 +79,7 @@ async def batch(app: Any, path: str, clock: Callable[[], int]) -> float:
 
 
 class Ways:
-    """The four ways of serving the same request."""
+    """The ways of serving the same request."""
 
     def __init__(self, opener: Any, lane: Any) -> None:
         import shop_front
@@ -108,8 +108,20 @@ class Ways:
         return self._recorded("/")
 
     def kept(self) -> float:
-        """Recorded; a failure, which the writer seals while further requests are served."""
-        return self._recorded("/fail")
+        """Recorded; failures, which the writer seals when the batch is over."""
+        writer._POLL_S = 3600.0
+        return self._kept()
+
+    def beside(self) -> float:
+        """The same while the writer seals the batch's first runs: two threads want one interpreter lock."""
+        writer._POLL_S = 0.001
+        return self._kept()
+
+    def _kept(self) -> float:
+        assert fluxrun.flush(60)
+        figure = self._recorded("/fail")
+        assert fluxrun.flush(60)
+        return figure
 
     def _recorded(self, path: str) -> float:
         self._install()
@@ -130,14 +142,7 @@ class Ways:
 
 
 def prepare(directory: Path) -> None:
-    """The database and FluxRun's environment."""
-    with sqlite3.connect(directory / "bench.db") as database:
-        database.execute("PRAGMA journal_mode=OFF")
-        database.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, price INTEGER, stock INTEGER)")
-        database.execute("CREATE TABLE orders (id TEXT, charge TEXT, at REAL)")
-        database.executemany("INSERT INTO articles VALUES (?, ?, ?)", [(n, n * 100, 50) for n in range(20)])
-    database.close()
-    os.environ["BENCH_DATABASE"] = str(directory / "bench.db")
+    """FluxRun's environment, and a store."""
     os.environ["FLUXRUN_TOKEN"] = Token.generate().to_text()
     os.environ["FLUXRUN_PUBLIC_KEY"] = ProjectKey.generate(Algorithm.X25519).public.to_text()
     os.environ["FLUXRUN_STORE"] = str(directory / "runs")
@@ -156,25 +161,18 @@ def main() -> None:
         directory = Path(name)
         prepare(directory)
         os.environ["BENCH_UPSTREAM"] = url
-        import pytest_fluxrun as fluxrun
-        from pytest_fluxrun.recording import service
-
         contextvars.copy_context().run(fluxrun.init, project="bench")
         recording = service._service
         assert recording is not None
         ways = Ways(recording.open_run, recording.preamble.lane)
-        variants = {"bare": ways.bare, "idle": ways.idle, "let go": ways.let_go, "kept": ways.kept}
+        variants = {"bare": ways.bare, "idle": ways.idle, "let go": ways.let_go, "kept": ways.kept, "beside": ways.beside}
         cpu = interleaved(variants, rounds=ROUNDS)
         ways.clock = time.perf_counter_ns
         wall = interleaved(variants, rounds=ROUNDS // 4)
-        assert fluxrun.flush(60)
         _print(cpu, wall, recording)
-        sys.stdout.flush()
 
 
 def _print(cpu: dict[str, list[float]], wall: dict[str, list[float]], recording: Any) -> None:
-    from pytest_fluxrun.recording import service
-
     heading(f"Recording, 1 httpx + 3 sqlite3 calls: CPU of the request's thread, {ROUNDS} rounds of {BATCH} in turn")
 
     def note(name: str) -> str:
@@ -184,6 +182,7 @@ def _print(cpu: dict[str, list[float]], wall: dict[str, list[float]], recording:
     print_row("seams installed, no session", added(cpu, "idle", "bare"), "µs", 5, note("idle"))
     print_row("recorded, not kept", added(cpu, "let go", "bare") / 1000, "ms", 0.15, note("let go"))
     print_row("recorded, kept", added(cpu, "kept", "bare") / 1000, "ms", 0.15, note("kept"))
+    print_row("kept, while the writer seals others", added(cpu, "beside", "bare") / 1000, "ms", None, note("beside"))
     stored = service.recording_status()
     print_row("the writer's thread, for each kept run", writer_cpu_ns() / 1e6 / max(1, stored["stored"]), "ms")
     if recording.dropped:

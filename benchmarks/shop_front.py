@@ -20,7 +20,6 @@ import pytest_fluxrun as fluxrun
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 UPSTREAM = os.environ.get("BENCH_UPSTREAM", "http://127.0.0.1:9")
-DATABASE = os.environ.get("BENCH_DATABASE", "bench.db")
 HEADERS = [(b"content-type", b"application/json")]
 
 
@@ -34,7 +33,10 @@ class Resources:
 def open_resources() -> None:
     """Open them anew, under the seams that are installed now."""
     Resources.client = httpx.AsyncClient()
-    Resources.database = sqlite3.connect(DATABASE, isolation_level=None, check_same_thread=False)
+    Resources.database = sqlite3.connect(":memory:", isolation_level=None)  # no disk, whose time would drown the rest
+    Resources.database.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, price INTEGER, stock INTEGER)")
+    Resources.database.execute("CREATE TABLE orders (id TEXT, charge TEXT, at REAL)")
+    Resources.database.executemany("INSERT INTO articles VALUES (?, ?, ?)", [(n, n * 100, 50) for n in range(20)])
 
 
 async def front(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:

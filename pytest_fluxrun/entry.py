@@ -42,6 +42,7 @@ class Ending:
         status: HTTP status, or None.
         error: what the entry raised, or None.
         disconnected: the client went away before the answer was complete.
+        cut_short: an answer was due and isn't complete.
         timed_out: the entry ended by a time-out or a cancellation.
         route: the route's template for the index, e.g. `POST /orders/{id}`, or "".
     """
@@ -50,6 +51,7 @@ class Ending:
     status: int | None = None
     error: BaseException | None = None
     disconnected: bool = False
+    cut_short: bool = False
     timed_out: bool = False
     route: str = ""
 

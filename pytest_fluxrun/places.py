@@ -11,7 +11,7 @@ import os
 import sysconfig
 from types import CodeType
 
-__all__ = ["is_infrastructure", "is_library", "is_relay", "lines_of", "module_of", "place_of", "split_place"]
+__all__ = ["is_infrastructure", "is_library", "is_relay", "is_server", "lines_of", "module_of", "place_of", "split_place"]
 
 # What these read, they read to run the program, not to answer it: threads, loops, pools, servers, FluxRun itself.
 _INFRASTRUCTURE = (
@@ -67,6 +67,8 @@ _STEADY_INFRASTRUCTURE = (
     "urllib3",
 )
 _STEADY = frozenset({"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"})
+# A task that one of these starts serves a request of its own, whatever request's callback it was started in.
+_SERVERS = ("daphne", "granian", "gunicorn", "hypercorn", "nonecorn", "uvicorn")
 # Code between a reader and the clock that only passes the question on.
 _RELAYS = ("freezegun", "time_machine")
 
@@ -136,6 +138,12 @@ def is_infrastructure(function: str, filename: str) -> bool:
     if _is_any(module, _INFRASTRUCTURE):
         return True
     return function in _STEADY and (_in_stdlib(filename) or _is_any(module, _STEADY_INFRASTRUCTURE))
+
+
+@functools.lru_cache(maxsize=8192)
+def is_server(filename: str) -> bool:
+    """Whether code belongs to an application server, which starts tasks for requests and not for the run under way."""
+    return _is_any(module_of(filename), _SERVERS)
 
 
 @functools.lru_cache(maxsize=8192)

@@ -5,7 +5,7 @@ Every `Value` here is the tagged JSON of `values`; offsets are nanoseconds since
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -142,7 +142,7 @@ class Run:
 
     def to_payload(self) -> bytes:
         """The JSON that a bundle's body holds, UTF-8."""
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(self)
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Run:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_fluxrun.boundary import Patch, Seams
 from pytest_fluxrun.context import LANE, Lane, name_of, open_lane, virtual_clock
+from pytest_fluxrun.places import is_server
 
 __all__ = ["boundary"]
 
@@ -34,12 +35,19 @@ class Asyncio(Seams):
 
 
 def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Spawn a lane for the task.
+
+    A server's task gets none: on a kept-alive connection the next request is read, and its task started, in the context of
+    the request before, whose background tasks may still be under way.
+    """
+
     @functools.wraps(original)
     def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
         parent = open_lane()
         if parent is None:
             return original(self, coro, **kwargs)
-        lane = parent.spawn(name_of(coro))
+        code = getattr(coro, "cr_code", None)
+        lane = None if code is not None and is_server(code.co_filename) else parent.spawn(name_of(coro))
         context = kwargs.get("context")
         if context is not None:
             _enter(context, lane)
@@ -53,7 +61,7 @@ def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
     return create_task
 
 
-def _enter(context: Context, lane: Lane) -> None:
+def _enter(context: Context, lane: Lane | None) -> None:
     """Set the lane in a context that the caller chose; one that is running now shares its lane with the task."""
     try:
         context.run(LANE.set, lane)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -17,7 +18,7 @@ from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, flush_runs, open_run
 from pytest_fluxrun.errors import DeadlineExceeded, RunNotReady
-from pytest_fluxrun.values import Value, decode, dump_error, encode, encode_or_opaque
+from pytest_fluxrun.values import Value, decode, dump_error, encode, encode_or_opaque, load_error
 
 __all__ = ["ASGIEntry", "entry"]
 
@@ -25,6 +26,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_log = logging.getLogger("pytest_fluxrun")
+_NOMINAL_BYTES = 1024
 _SCOPE_KEYS = ("http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "client", "server")
 
 
@@ -104,17 +107,37 @@ def _flushing(send: Send) -> Send:
 class _Exchange:
     """What one request received and sent, by reference, until the writer dumps it."""
 
-    __slots__ = ("body", "complete", "disconnected", "events", "headers", "keep_more", "scope", "status")
+    __slots__ = (
+        "asked",
+        "body",
+        "broken",
+        "complete",
+        "damaged",
+        "disconnected",
+        "events",
+        "headers",
+        "keep_more",
+        "others",
+        "scope",
+        "sends",
+        "status",
+    )
 
     def __init__(self, scope: Message, keep_more: Callable[[int], bool] = lambda _: True) -> None:
         self.scope = scope
+        self.asked: dict[str, Any] = {key: scope.get(key) for key in _SCOPE_KEYS}  # now: routers and mounts write to it
+        self.asked["headers"] = list(scope.get("headers", ()))
         self.keep_more = keep_more
         self.events: list[tuple[int, str, bytes, bool]] = []
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
+        self.others: list[Message] = []
+        self.sends = 0
+        self.broken: tuple[int, OSError] | None = None
         self.complete = False
         self.disconnected = False
+        self.damaged = False
 
     def received(self, message: Message, offset_ns: int) -> None:
         body = bytes(message.get("body", b""))
@@ -133,15 +156,26 @@ class _Exchange:
             if self.keep_more(len(body)):
                 self.body.append(body)
             self.complete = not message.get("more_body", False)
+        elif self.keep_more(_NOMINAL_BYTES):
+            self.others.append(message)
+            self.complete = self.complete or kind == "http.response.pathsend"
+        self.sends += 1
+
+    def broke(self, error: OSError) -> None:
+        """The last message couldn't be sent: the client is gone."""
+        self.disconnected = True
+        self.broken = self.broken or (self.sends, error)
 
     def input(self) -> Value:
-        scope: dict[str, Any] = {key: self.scope.get(key) for key in _SCOPE_KEYS}
-        scope["headers"] = _text_pairs(self.scope.get("headers", ()))
+        scope = dict(self.asked)
+        scope["headers"] = _text_pairs(scope["headers"])
         scope["query_string"] = bytes(scope["query_string"] or b"").decode("latin-1")
         scope["raw_path"] = None if scope["raw_path"] is None else bytes(scope["raw_path"]).decode("latin-1")
         scope["asgi"] = dict(self.scope.get("asgi", {}))
+        scope["extensions"] = [name for name in self.scope.get("extensions") or () if name.startswith("http.response.")]
         events = [[offset, kind, _text_or_bytes(body), more] for offset, kind, body, more in self.events]
-        return encode_or_opaque({"scope": scope, "events": events})
+        broken = None if self.broken is None else [self.broken[0], dump_error(self.broken[1])]
+        return encode_or_opaque({"scope": scope, "events": events, "broken": broken})
 
     def outcome(self, error: BaseException | None) -> Value:
         response: Value = None
@@ -152,11 +186,16 @@ class _Exchange:
                 "body": encode(_text_or_bytes(b"".join(self.body))),
                 "complete": self.complete,
             }
-        return {
+            if self.others:
+                response["messages"] = [encode_or_opaque(dict(message)) for message in self.others]
+        outcome: dict[str, Value] = {
             "response": response,
             "error": None if error is None else dump_error(error),
             "disconnected": self.disconnected,
         }
+        if self.damaged:
+            outcome["damaged"] = encode_or_opaque(object())
+        return outcome
 
     def route(self) -> str:
         """The template that the framework put into the scope; the raw path could hold a secret."""
@@ -170,15 +209,21 @@ async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: O
 
     async def tee_receive() -> Message:
         message = await receive()
-        exchange.received(message, ambient.monotonic_ns() - started_ns)
+        try:
+            exchange.received(message, ambient.monotonic_ns() - started_ns)
+        except Exception:  # a message that isn't ASGI is between the server and the app; the run says that it lacks it
+            exchange.damaged = True
         return message
 
     async def tee_send(message: Message) -> None:
-        exchange.sent(message)
+        try:
+            exchange.sent(message)
+        except Exception:  # as above
+            exchange.damaged = True
         try:
             await send(message)
-        except OSError:
-            exchange.disconnected = True
+        except OSError as error:
+            exchange.broke(error)
             raise
 
     error: BaseException | None = None
@@ -195,6 +240,7 @@ async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: O
                 status=exchange.status,
                 error=error,
                 disconnected=exchange.disconnected,
+                cut_short=not exchange.complete,
                 timed_out=isinstance(error, asyncio.CancelledError | TimeoutError),
                 route=exchange.route(),
             )
@@ -205,6 +251,8 @@ async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Val
     scope = _live_scope(recorded["scope"], target)
     exchange = _Exchange(scope)
     events = deque(recorded["events"])
+    broken = recorded.get("broken")
+    answered = asyncio.Event()
 
     async def receive() -> Message:
         while events:
@@ -218,15 +266,22 @@ async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Val
                 message.update(body=_to_bytes(body), more_body=more)
             exchange.received(message, offset_ns)
             return message
-        return await asyncio.Future()
+        await answered.wait()
+        return {"type": "http.disconnect"}  # what a server says to an app that listens after its answer
 
     async def send(message: Message) -> None:
         exchange.sent(message)
+        if exchange.complete:
+            answered.set()
+        if broken is not None and exchange.sends >= broken[0]:
+            error = load_error(broken[1])
+            exchange.disconnected = True
+            raise error
 
     error: BaseException | None = None
     try:
         await target.__wrapped__(scope, receive, send)
-    except DeadlineExceeded:
+    except (DeadlineExceeded, KeyboardInterrupt):
         raise
     except BaseException as raised:  # the outcome of the run, whatever it is
         error = raised
@@ -234,7 +289,8 @@ async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Val
 
 
 def _live_scope(recorded: dict[str, Any], target: Any) -> Message:
-    scope: dict[str, Any] = {"type": "http", "extensions": {}, **recorded}
+    scope: dict[str, Any] = {"type": "http", **recorded}
+    scope["extensions"] = {name: {} for name in recorded.get("extensions", ())}
     scope["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in recorded["headers"]]
     scope["query_string"] = recorded["query_string"].encode("latin-1")
     scope["raw_path"] = None if recorded["raw_path"] is None else recorded["raw_path"].encode("latin-1")
@@ -260,17 +316,13 @@ class _Lifespan:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self.target.__wrapped__(scope, self._incoming.get, self._send)
-        except Exception as error:  # an application without lifespan support raises, and that is allowed by the spec
-            if self._asked_for_start_up and not self._up.is_set() and not _unsupported(error):
-                self.failure = f"{type(error).__name__}: {error}"
+        except Exception:  # ASGI lifespan 2.0: it says so that it doesn't speak the protocol, and the server continues
+            _log.debug("the application raised in its lifespan; it goes on without one", exc_info=True)
         finally:
             self._up.set()
             self._down.set()
 
-    _asked_for_start_up = False
-
     async def started(self) -> None:
-        self._asked_for_start_up = True
         await self._incoming.put({"type": "lifespan.startup"})
         await self._up.wait()
 
@@ -282,11 +334,6 @@ class _Lifespan:
         if message["type"] == "lifespan.startup.failed":
             self.failure = message.get("message") or "lifespan.startup.failed"
         (self._up if message["type"].startswith("lifespan.startup") else self._down).set()
-
-
-def _unsupported(error: Exception) -> bool:
-    """Whether an application only said that it doesn't speak the lifespan protocol."""
-    return isinstance(error, AssertionError | KeyError | NotImplementedError)
 
 
 def _text_pairs(headers: Any) -> list[list[str]]:

@@ -83,8 +83,8 @@ class Stage:
             self._loop = event_loop.VirtualLoop()
         return self._loop
 
-    def replay(self, run: Run) -> Replayed:
-        """Drive a run's entry from its recording and gather what it showed.
+    def prepare(self, run: Run) -> RegisteredEntry:
+        """Do all that comes before a run is driven: refuse what isn't ready, import the modules, start the entry.
 
         Raises:
             RunNotReady: something known stands in the way; nothing was driven.
@@ -99,7 +99,16 @@ class Stage:
                 f"entry {run.entry!r} is registered as {registered.entry.kind}, recorded as {run.entry_kind}",
                 next_step="register the recorded kind of entry under that name again",
             )
-        replayed = self._drive(run, registered)
+        return registered
+
+    def replay(self, run: Run) -> Replayed:
+        """Drive a run's entry from its recording and gather what it showed.
+
+        Raises:
+            RunNotReady: as `prepare`, or a seam was displaced on the way, so that what was shown proves nothing.
+            EntryNotFound: as `prepare`.
+        """
+        replayed = self._drive(run, self.prepare(run))
         _refuse_displaced()
         return replayed
 

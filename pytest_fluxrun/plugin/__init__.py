@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, and the rest of the plugin where runs are asked for."""
-    config.addinivalue_line("markers", "fluxrun(run): replays a recorded run; on a test, the one for the fixture fluxrun_replay")
+    config.addinivalue_line("markers", "fluxrun(run): replays a recorded run, on a test the one for fluxrun_replay")
     config.addinivalue_line("markers", "fluxrun_expected_fix: the run's fix isn't there yet; strict once it is")
     if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
         from pytest_fluxrun.plugin.session import RunSession

@@ -66,7 +66,7 @@ class RunItem(pytest.Function):
     placed: Placed
 
     def setup(self) -> None:
-        """Fixtures first, then the bundle: what is wrong with it is an ERROR, not a failure."""
+        """Fixtures, then the bundle, then the app: what is wrong with them is an ERROR, not a failure."""
         super().setup()
         from pytest_fluxrun.plugin.replay import prepare
 
@@ -88,5 +88,5 @@ class RunItem(pytest.Function):
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        """The bundle's path and the run's name."""
-        return self.path, None, self.placed.name
+        """The bundle's path and the run's name. There is a line, 0, since pytest needs one to report a skip."""
+        return self.path, 0, self.placed.name

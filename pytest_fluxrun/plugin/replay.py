@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_fluxrun import registry
 from pytest_fluxrun.entry import registered
-from pytest_fluxrun.errors import BundleError, FluxRunError, NoMatchingKey, RunNotReady
+from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, NoMatchingKey, RunNotFound, RunNotReady
 from pytest_fluxrun.execution.confirmation import write_answer
 from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.comparison import body_of
@@ -55,23 +58,26 @@ class Outcome:
 
 
 def prepare(item: RunItem) -> None:
-    """Open the item's run.
+    """Open the item's run and start the app that it is replayed on.
 
     Raises:
-        FluxRunError: it is unready: damaged, locked, untrusted, missing.
+        FluxRunError: it is unready: damaged, locked, untrusted, missing, or the app can't take it.
     """
     session = _required_session(item.config)
     try:
-        item.stash[_RUN] = open_placed(item.placed, session.keyring)
+        run, guard = open_placed(item.placed, session.keyring)
+        _property(item, entry=run.entry)
+        _make_ready(session, run, item.funcargs.get("fluxrun_app"))
     except NoMatchingKey:
         if item.config.getoption("fluxrun_locked") == "skip":
-            item.user_properties.append(("fluxrun.verdict", "locked"))
+            _property(item, verdict="locked")
             pytest.skip("locked: no key here opens this run (--fluxrun-locked=skip)")
         _property(item, verdict="unready", reason="locked")
         raise
     except FluxRunError as error:
-        _property(item, verdict="unready", reason=error.reason if isinstance(error, BundleError) else "missing")
+        _property(item, verdict="unready", reason=reason_of(error))
         raise
+    item.stash[_RUN] = run, guard
 
 
 def run_item(item: RunItem) -> None:
@@ -79,73 +85,95 @@ def run_item(item: RunItem) -> None:
 
     Raises:
         ReplayFailed: the verdict isn't a pass.
+        FluxRunError: a seam was displaced during the replay.
     """
     session = _required_session(item.config)
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:
-        replayed, judgement = _replay(session, run, guard, item.funcargs.get("fluxrun_app"))
+        replayed = session.stage.replay(run)
     except FluxRunError as error:
-        reason = ",".join(error.reasons) if isinstance(error, RunNotReady) else type(error).__name__
-        _property(item, entry=run.entry, verdict="unready", reason=reason)
+        _property(item, verdict="unready", reason=reason_of(error))
         raise
+    judgement = judge(replayed.evidence, guard)
     _property(
         item,
-        entry=run.entry,
         verdict=judgement.verdict.value,
         reason=judgement.reason,
         first_divergence=judgement.first_divergence,
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
-    _conclude(item, session, run, guard, replayed, judgement)
-
-
-def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
-    """The outcome of the run that the test's mark names.
-
-    Raises:
-        pytest.UsageError: there is no mark, or no run directory.
-    """
-    mark = request.node.get_closest_marker("fluxrun")
-    if mark is None or len(mark.args) != 1:
-        raise pytest.UsageError(
-            f'{request.node.nodeid} uses fluxrun_replay without @pytest.mark.fluxrun("<run id>"): the mark names the run'
-        )
-    session = session_of(request.config)
-    if session is None:
-        raise pytest.UsageError(
-            f"{request.node.nodeid} uses fluxrun_replay, but no run directory is set: pass --fluxrun-dir=runs/ or set "
-            "fluxrun_dir in the ini file"
-        )
-    run, guard = open_placed(find_run(session.directories, str(mark.args[0])), session.keyring)
-    if request.node.get_closest_marker("fluxrun_expected_fix"):
-        request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
-    replayed, judgement = _replay(session, run, guard, app)
-    return _outcome(replayed, judgement)
-
-
-def _replay(session: RunSession, run: Run, guard: Guard | None, app: Any) -> tuple[Replayed, Judgement]:
-    if app is not None and run.entry not in {entry.name for entry in registered()}:
-        registry.instrument(app, name=run.entry)
-    replayed = session.stage.replay(run)
-    return replayed, judge(replayed.evidence, guard)
-
-
-def _conclude(
-    item: RunItem, session: RunSession, run: Run, guard: Guard | None, replayed: Replayed, judgement: Judgement
-) -> None:
     if guard is not None and guard.pending:
-        if judgement.verdict is Verdict.REPRODUCED:
-            pytest.xfail(f"pending: {guard.title or 'the recorded failure is not fixed yet'}")
-        if judgement.passed:
-            raise ReplayFailed(
-                f"[XPASS(strict)] the run {run.id[:10]} is fixed, but its guard still says pending.\n"
-                f"  next:    remove `pending = true` from {item.placed.guard}"
-            )
+        _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, judgement)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+
+
+def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
+    """The outcome of the run that the test's mark names. What stands in the way is an error of one paragraph."""
+    try:
+        session, wanted = _asked_for(request)
+        run, guard = open_placed(find_run(session.directories, wanted), session.keyring)
+        if request.node.get_closest_marker("fluxrun_expected_fix"):
+            request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
+        _make_ready(session, run, app)
+        replayed = session.stage.replay(run)
+    except FluxRunError as error:
+        pytest.fail(str(error), pytrace=False)
+    return _outcome(replayed, judge(replayed.evidence, guard))
+
+
+def reason_of(error: FluxRunError) -> str:
+    """The stable code of what made a run unready, as JUnit and readiness show it."""
+    match error:
+        case BundleError():
+            return error.reason
+        case RunNotReady():
+            return ",".join(error.reasons)
+        case EntryNotFound():
+            return "entry-not-found"
+        case RunNotFound():
+            return "missing"
+        case _:
+            return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def _asked_for(request: pytest.FixtureRequest) -> tuple[RunSession, str]:
+    """The session, and the run that the test's mark names."""
+    mark = request.node.get_closest_marker("fluxrun")
+    if mark is None or len(mark.args) != 1:
+        raise FluxRunError(
+            f"{request.node.nodeid} takes fluxrun_replay, but no run is named",
+            why="the mark that names it is missing or has no argument",
+            next_step='put @pytest.mark.fluxrun("<run id>") on the test; `fluxrun list` shows the ids',
+        )
+    session = session_of(request.config)
+    if session is None:
+        raise FluxRunError(
+            f"{request.node.nodeid} takes fluxrun_replay, but there are no runs",
+            why="no run directory is set",
+            next_step="pass --fluxrun-dir=runs/ beside the path of the test, or set fluxrun_dir in the ini file",
+        )
+    return session, str(mark.args[0])
+
+
+def _make_ready(session: RunSession, run: Run, app: Any) -> None:
+    if app is not None and run.entry not in {entry.name for entry in registered()}:
+        registry.instrument(app, name=run.entry)
+    session.stage.prepare(run)
+
+
+def _conclude_pending(item: RunItem, run: Run, guard: Guard, judgement: Judgement) -> None:
+    """Turn the recorded failure into an expected one, and a fix into a strict XPASS."""
+    if judgement.verdict is Verdict.REPRODUCED:
+        pytest.xfail(f"pending: {guard.title or 'the recorded failure is not fixed yet'}")
+    if judgement.passed:
+        raise ReplayFailed(
+            f"[XPASS(strict)] the run {run.id[:10]} is fixed, but its guard still says pending.\n"
+            f"  next:    remove `pending = true` from {_relative(item, item.placed.guard or item.path)}"
+        )
 
 
 def _outcome(replayed: Replayed, judgement: Judgement) -> Outcome:
@@ -163,8 +191,14 @@ def _outcome(replayed: Replayed, judgement: Judgement) -> Outcome:
 
 
 def _rerun_line(item: RunItem) -> str:
-    directory = os.path.relpath(item.placed.bundle.parent, item.config.invocation_params.dir)
-    return f"pytest --fluxrun-dir={directory} {directory}/{item.placed.bundle.name}::replay"
+    bundle = item.placed.bundle
+    words = [f"--fluxrun-dir={_relative(item, bundle.parent)}", f"{_relative(item, bundle)}::replay"]
+    return " ".join(["pytest", *map(shlex.quote, words)])
+
+
+def _relative(item: RunItem, path: Path) -> str:
+    """A path as the user would type it: from where pytest was called."""
+    return os.path.relpath(path, item.config.invocation_params.dir)
 
 
 def _property(item: RunItem, **properties: str) -> None:

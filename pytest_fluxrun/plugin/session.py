@@ -21,6 +21,7 @@ from pytest_fluxrun.plugin.confirmation import Confirmer
 
 __all__ = ["RunSession", "session_of"]
 
+_NOT_REPLAYED = frozenset({"locked", "skipped", "unready"})
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
 
 
@@ -108,10 +109,16 @@ class RunSession:
         if "fluxrun.run_id" not in properties or report.when == "teardown":
             return
         if report.when == "call" or report.outcome != "passed":
-            verdict = str(properties.get("fluxrun.verdict", "unready"))
+            verdict = str(properties.get("fluxrun.verdict", "skipped" if report.skipped else "unready"))
             self.verdicts[verdict] += 1
-            if verdict != "locked":
+            if verdict not in _NOT_REPLAYED:
                 self.seen.add(str(properties["fluxrun.run_id"]))
+
+    def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> Any:
+        """A run that turned out unready while it was replayed is an ERROR too."""
+        if report.when == "call" and report.failed and ("fluxrun.verdict", "unready") in report.user_properties:
+            return "error", "E", "ERROR"
+        return None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -135,18 +142,20 @@ class RunSession:
 
     def _gate_failure(self) -> str:
         """Why the session must not be green, or ""."""
-        if hasattr(self.config, "workerinput") or self.config.option.collectonly:
+        if hasattr(self.config, "workerinput") or self.config.option.collectonly or _names_runs(self):
             return ""
-        count = len(self.seen)
-        if count < self.required:
+        if len(self.seen) < self.required:
             return (
-                f"{count} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, or lower "
-                "--fluxrun-require (fluxrun_require in the ini file)."
+                f"{len(self.seen)} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, or "
+                "lower --fluxrun-require (fluxrun_require in the ini file)."
             )
         absent = [run for run in self.required_runs if not any(seen.startswith(run) for seen in self.seen)]
         if absent:
-            return f"required runs were not replayed: {', '.join(absent)}. Pull them with `fluxrun pull`, or correct fluxrun_require."
-        if count == 0 and not self.verdicts and not _selected(self.config):
+            return (
+                f"required runs were not replayed: {', '.join(absent)}. Fetch them with `fluxrun pull`, or correct "
+                "fluxrun_require in the ini file."
+            )
+        if set(self.verdicts) <= {"skipped"} and not _selected(self.config):
             shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
             return (
                 f"no run was replayed: {shown} holds none, or none was reached. A gate on no runs proves nothing: "
@@ -163,6 +172,16 @@ def session_of(config: pytest.Config) -> RunSession | None:
 def _selected(config: pytest.Config) -> bool:
     """Whether the user picked tests by name or node id, so that no run among them may be on purpose."""
     return bool(config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False))
+
+
+def _names_runs(session: RunSession) -> bool:
+    """Whether runs were picked one by one, as the rerun line does: then no others are required."""
+    return any(
+        "::" in argument and _lies_in(argument, directory, session.config)
+        for argument in session.config.invocation_params.args
+        if not argument.startswith("-")
+        for directory in session.directories
+    )
 
 
 def _required(config: pytest.Config, settings: Settings) -> tuple[int, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -151,8 +152,14 @@ def _versions(settings: Settings) -> dict[str, str]:
 
 def _loaded_versions() -> Iterator[tuple[str, str]]:
     for name in _VERSIONED:
-        if name in sys.modules:
-            try:
-                yield name, version(name)
-            except PackageNotFoundError:
-                continue
+        if name in sys.modules and (found := _version(name)):
+            yield name, found
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    """Its version, or "" where it isn't installed as one; looked up once, for it parses the whole metadata."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""

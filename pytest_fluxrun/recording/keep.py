@@ -19,7 +19,7 @@ def keep_reason(ending: Ending, settings: Settings, *, duration_ns: int, by_hand
         draw: a random number in [0, 1), for the sample of successes.
 
     Returns:
-        One of `raised`, `timed-out`, `disconnected`, `5xx`, `by-hand`, `4xx`, `slow`, `sample`, or "".
+        One of `raised`, `timed-out`, `5xx`, `disconnected`, `cut-short`, `by-hand`, `4xx`, `slow`, `sample`, or "".
     """
     status = ending.status or 0
     reasons = (
@@ -27,6 +27,7 @@ def keep_reason(ending: Ending, settings: Settings, *, duration_ns: int, by_hand
         ("raised", ending.error is not None),
         ("5xx", status >= _FIRST_SERVER_ERROR),
         ("disconnected", ending.disconnected),
+        ("cut-short", ending.cut_short),
         ("by-hand", by_hand),
         ("4xx", settings.keep_4xx and _FIRST_CLIENT_ERROR <= status < _FIRST_SERVER_ERROR),
         ("slow", settings.slow_s is not None and duration_ns >= settings.slow_s * 1e9),

@@ -37,9 +37,11 @@ def _pool_worker(variables: Any) -> bool:
     return queue is not None and queue.empty()
 
 
+_WORKER: CodeType = concurrent.futures.thread._worker.__code__  # noqa: SLF001 - private to CPython
+_JOB: CodeType = inspect.unwrap(concurrent.futures.thread._WorkItem.run).__code__  # noqa: SLF001 - likewise
 _resting: dict[CodeType, Any] = {
     inspect.unwrap(threading.Condition.wait).__code__: _condition_wait,
-    concurrent.futures.thread._worker.__code__: _pool_worker,  # noqa: SLF001 - private to CPython, as is all of this
+    _WORKER: _pool_worker,
 }
 
 
@@ -65,10 +67,10 @@ class ForeignThreads:
         for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for debuggers
             if ident in own or ident == main:
                 continue
-            rests = _resting.get(frame.f_code)
-            if rests is None:
+            known = frame if frame.f_code in _resting else _between_jobs(frame)
+            if known is None:
                 unsure.append((ident, frame))
-            elif not rests(frame.f_locals):
+            elif not _resting[known.f_code](known.f_locals):
                 return False
         return not unsure or self._asleep_all(unsure)
 
@@ -88,6 +90,16 @@ class ForeignThreads:
             elif now_ns - since_ns < _SURE_NS:
                 resting = False
         return resting
+
+
+def _between_jobs(frame: FrameType) -> FrameType | None:
+    """A pool worker's outermost frame of interest where it has just done a job or is about to take one, else None."""
+    inner: FrameType | None = frame
+    while inner is not None and inner.f_code is not _JOB:
+        if inner.f_code is _WORKER:
+            return inner
+        inner = inner.f_back
+    return None
 
 
 def cpu_of(native_id: int) -> tuple[str, bytes] | None:

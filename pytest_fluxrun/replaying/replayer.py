@@ -17,6 +17,7 @@ from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.replaying.matching import Matcher
 from pytest_fluxrun.replaying.timeline import Timeline
+from pytest_fluxrun.replaying.under_way import UnderWay
 from pytest_fluxrun.run import Interaction, Recording
 from pytest_fluxrun.values import Value, decode
 
@@ -95,6 +96,7 @@ class Replayer:
         self._clock = clock
         self._tokens = tokens
         self._lock = threading.Lock()
+        self._under_way = UnderWay()
         self._cursor: dict[tuple[str, str], int] = {}
         self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
         self._timeline = Timeline(recording, clock=clock, run_id=run_id, tokens=tokens, observe=self.observe)
@@ -119,7 +121,11 @@ class Replayer:
         interaction, position = found
         if self._never_answered(interaction):
             self._clock.park(_held_lock(), None)
-        self._clock.sleep(_seconds(interaction))
+        ticket, duration_s = self._under_way.begin(interaction, self._clock.now_ns())
+        try:
+            self._clock.sleep(duration_s)
+        finally:
+            self._under_way.end(ticket)
         return self._answer(boundary, call, lane, interaction, position)
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
@@ -135,7 +141,11 @@ class Replayer:
         interaction, position = found
         if self._never_answered(interaction):
             await asyncio.get_running_loop().create_future()
-        await asyncio.sleep(_seconds(interaction))
+        ticket, duration_s = self._under_way.begin(interaction, self._clock.now_ns())
+        try:
+            await asyncio.sleep(duration_s)
+        finally:
+            self._under_way.end(ticket)
         return self._answer(boundary, call, lane, interaction, position)
 
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
@@ -280,10 +290,6 @@ class Replayer:
 
 def _text(boundary: Boundary[Any], request: Request) -> str:
     return f"{boundary.name} {boundary.kind.text(request)}"
-
-
-def _seconds(interaction: Interaction) -> float:
-    return max(0, interaction.ended_ns - interaction.started_ns) / 1e9
 
 
 def _held_lock() -> Any:

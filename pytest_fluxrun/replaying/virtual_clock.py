@@ -48,6 +48,7 @@ class VirtualClock:
     Attributes:
         over: the run has ended and real time passes again.
         jumps: how often a wait's time has come.
+        forced: how many of the jumps went past an actor that seemed to be blocked where it can't be seen.
         loop_type: makes an event loop on a clock; `event_loop` sets it.
     """
 
@@ -55,7 +56,7 @@ class VirtualClock:
 
     def __init__(self, start_ns: int = 0) -> None:
         self.over = False
-        self.jumps = 0
+        self.jumps = self.forced = 0
         self._now_ns = start_ns
         self._mutex = _thread.RLock()  # a finaliser or a signal handler may read the clock inside
         self._waits = Waits()
@@ -254,6 +255,7 @@ class VirtualClock:
             runners = [native for ident, native in self._actors.items() if ident not in self._parked]
             allowed_ns = self._stall.allowance_ns(self.jumps, runners)
             if self._waits.earliest_ns() <= self._now_ns + allowed_ns:
+                self.forced += 1
                 self._fire()
 
     # -- the end -------------------------------------------------------------------------------------------------------

@@ -44,16 +44,14 @@ def _dump(error: BaseException, above: frozenset[int], depth: int) -> Value:
     }
     if left_out:
         dumped["left_out"] = left_out
-    above |= {id(error)}
     errors = {str(index): argument for index, argument in enumerate(arguments) if isinstance(argument, BaseException)}
-    if errors and depth < _MAX_CHAIN:
-        dumped["errors"] = {
-            index: _dump(argument, above, depth + 1) for index, argument in errors.items() if id(argument) not in above
-        }
+    if errors and depth < _MAX_CHAIN:  # their own chains are most often this error's
+        dumped["errors"] = {index: _dump(argument, above, _MAX_CHAIN) for index, argument in errors.items()}
     if notes := [encode_or_opaque(note) for note in getattr(error, "__notes__", ()) if isinstance(note, str)]:
         dumped["notes"] = notes
     if error.__suppress_context__:
         dumped["suppress"] = True
+    above |= {id(error)}
     for name, other in (("cause", error.__cause__), ("context", error.__context__)):
         if other is not None and id(other) not in above and depth < _MAX_CHAIN:
             dumped[name] = _dump(other, above, depth + 1)
@@ -71,7 +69,7 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
 
 
 def _shown(argument: Any) -> Any:
-    """An argument as it is kept; of an error its text, since it is dumped as an error beside (httpcore wraps them so)."""
+    """An argument as it is kept; of an error (httpcore wraps them so) its text, as it is dumped as an error beside."""
     return _message(argument) if isinstance(argument, BaseException) else argument
 
 
@@ -160,7 +158,7 @@ def _loaded_class(name: str) -> type[BaseException] | None:
 def _build(kind: type[BaseException], value: Value) -> BaseException | None:
     base = next(cls for cls in kind.__mro__ if cls.__module__ == "builtins")
     errors = value.get("errors", {})
-    args = tuple(
+    args: tuple[Any, ...] = tuple(
         _load(errors[str(index)]) if str(index) in errors else _argument(argument)
         for index, argument in enumerate(value["args"])
     )

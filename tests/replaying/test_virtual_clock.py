@@ -287,6 +287,7 @@ def test_jobs_beyond_the_workers_wait_for_them(replay):
         replay.call(lambda: [future.result() for future in [pool.submit(time.sleep, 1) for _ in range(4)]])
 
     assert 2 == replay.now_s
+    assert 0 == replay.clock.forced
 
 
 def test_nested_pools(replay):
@@ -301,6 +302,7 @@ def test_nested_pools(replay):
 
     assert 6 == total
     assert 2 == replay.now_s
+    assert 0 == replay.clock.forced
 
 
 def test_as_completed_gives_the_order_of_completion(replay):
@@ -334,6 +336,7 @@ def test_cancelled_job_is_waited_for_no_more(replay):
         replay.call(body)
 
     assert 3 == replay.now_s
+    assert 0 == replay.clock.forced
 
 
 def test_failing_job_ends_like_any_other(replay):
@@ -364,6 +367,7 @@ def test_broken_pool_doesnt_stop_the_clock(replay):
     replay.call(body)
 
     assert 2 <= replay.now_s <= 7
+    assert 0 == replay.clock.forced
 
 
 def test_shutdown_with_cancelled_jobs(replay):
@@ -381,6 +385,7 @@ def test_shutdown_with_cancelled_jobs(replay):
 
     assert [False, True, True] == replay.call(body)
     assert 2 == replay.now_s
+    assert 0 == replay.clock.forced
 
 
 def test_thread_of_no_run_is_waited_for_once_it_is_notified(replay):
@@ -499,6 +504,7 @@ def test_actor_blocked_in_c_doesnt_stop_the_clock(replay):
     assert replay.call(body)
     assert 2 == replay.now_s
     assert _real_s() - began_s < 2
+    assert 1 == replay.clock.forced
 
 
 def test_advance_to_moves_forward_only_and_wakes_who_is_due(replay):

@@ -5,6 +5,7 @@ their own. Holds no assertion.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 
@@ -224,6 +226,17 @@ def _case(element: ET.Element) -> Case:
         if found is not None:
             return Case(element.attrib["classname"], result, properties, found.text or found.attrib.get("message", ""))
     return Case(element.attrib["classname"], "passed", properties, "")
+
+
+def load(path: Path) -> ModuleType:
+    """A script of the example as a module of its own; `sys.path` stays as it is."""
+    spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def node_ids(placed: Sequence[Placed]) -> list[str]:
