@@ -22,6 +22,7 @@ class DriftKind(StrEnum):
     ENTROPY_EXTRA = "entropy-extra"
     START_UP = "start-up"
     VERIFICATION_SERVED = "verification-served"
+    LATE_CALL = "late-call"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,21 +59,21 @@ def install(patches: Iterable[Patch]) -> None:
             raw = vars(patch.owner).get(patch.attribute, _ABSENT)
             original = getattr(patch.owner, patch.attribute)
             replacement = patch.wrap(original)
-            if isinstance(raw, staticmethod) and not isinstance(replacement, staticmethod):
-                replacement = staticmethod(replacement)
+            if isinstance(raw, staticmethod | classmethod) and not isinstance(replacement, staticmethod | classmethod):
+                replacement = staticmethod(replacement)  # the original that it wraps is bound already
             setattr(patch.owner, patch.attribute, replacement)
             _seams[key] = _Seam(patch, raw, replacement)
 
 
 def installed() -> tuple[str, ...]:
     """Names of the seams now installed, in the order of installation."""
-    return tuple(_name(seam.patch) for seam in _seams.values())
+    return tuple(_name(seam.patch) for seam in list(_seams.values()))
 
 
 def displaced() -> tuple[Displaced, ...]:
     """Seams whose attribute is no longer the replacement that was installed, each with what is there now."""
     found = []
-    for seam in _seams.values():
+    for seam in list(_seams.values()):
         now = vars(seam.patch.owner).get(seam.patch.attribute, _ABSENT)
         if now is not seam.replacement:
             found.append(Displaced(seam=_name(seam.patch), found=_describe(now)))

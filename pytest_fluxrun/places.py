@@ -11,15 +11,26 @@ import os
 import sysconfig
 from types import CodeType
 
-__all__ = ["is_infrastructure", "is_library", "is_relay", "is_server", "lines_of", "module_of", "place_of", "split_place"]
+__all__ = [
+    "is_infrastructure",
+    "is_library",
+    "is_relay",
+    "is_server",
+    "lines_of",
+    "module_of",
+    "place_of",
+    "split_place",
+]
 
-# What these read, they read to run the program, not to answer it: threads, loops, pools, servers, FluxRun itself.
+# What these read serves to run and to measure the program: threads, loops, pools, servers, telemetry, FluxRun.
 _INFRASTRUCTURE = (
     "_pytest",
     "aiosqlite",
     "anyio",
     "asyncio",
     "concurrent",
+    "ddtrace",
+    "elasticapm",
     "gevent",
     "greenlet",
     "gunicorn",
@@ -29,16 +40,21 @@ _INFRASTRUCTURE = (
     "httpcore2",
     "httptools",
     "hypercorn",
+    "hypothesis",
     "importlib",
     "logging",
     "multiprocessing",
+    "newrelic",
+    "opentelemetry",
     "pluggy",
+    "prometheus_client",
     "psycopg_pool",
     "pytest",
     "pytest_fluxrun",
     "queue",
     "sched",
     "selectors",
+    "sentry_sdk",
     "sniffio",
     "socketserver",
     "sqlalchemy.pool",

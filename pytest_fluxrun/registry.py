@@ -72,11 +72,15 @@ def install_seams() -> None:
         if source.name in _hooked:
             continue
         _hooked.add(source.name)
-        for module in source.modules:
-            if module in sys.modules:
-                _wake(source, sys.modules[module])
-            else:
-                wrapt.register_post_import_hook(functools.partial(_wake, source), module)
+        _hook(source)
+
+
+def _hook(source: _Source) -> None:
+    for module in source.modules:
+        if module in sys.modules:
+            _wake(source, sys.modules[module])
+        else:
+            wrapt.register_post_import_hook(functools.partial(_wake, source), module)
 
 
 def installed_boundaries() -> tuple[Seams, ...]:
@@ -91,8 +95,7 @@ def declared_boundaries() -> dict[str, tuple[str, ...]]:
 
 def boundary_named(name: str) -> Boundary[Any] | None:
     """The loaded boundary of that name as bundles write it, or None."""
-    found = _loaded.get(name)
-    return found if isinstance(found, Boundary) else None
+    return next((seams for seams in _loaded.values() if isinstance(seams, Boundary) and seams.name == name), None)
 
 
 def instrument(app: Any, name: str = "") -> Any:
@@ -140,8 +143,10 @@ def _entries() -> tuple[Entry, ...]:
 
 
 def _wake(source: _Source, module: Any) -> None:
-    seams = _loaded.get(source.name) or source.load()
-    _loaded[source.name] = seams
+    seams = _loaded.get(source.name)
+    if seams is None:
+        seams = _loaded[source.name] = source.load()
+        _hook(_Source(source.name, tuple(name for name in seams.modules if name not in source.modules)))
     patching.install(seams.patches(module))
 
 

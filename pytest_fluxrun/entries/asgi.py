@@ -140,11 +140,13 @@ class _Exchange:
         self.damaged = False
 
     def received(self, message: Message, offset_ns: int) -> None:
+        if message["type"] == "http.disconnect":
+            if self.complete:
+                return  # any app that listens after its answer is told so, also at replay
+            self.disconnected = True
         body = bytes(message.get("body", b""))
         if self.keep_more(len(body)):
             self.events.append((offset_ns, message["type"], body, bool(message.get("more_body", False))))
-        if message["type"] == "http.disconnect" and not self.complete:
-            self.disconnected = True
 
     def sent(self, message: Message) -> None:
         kind = message["type"]

@@ -23,7 +23,6 @@ class Evidence:
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
         drifts: in the order of happening.
-        late: calls made after the run had ended.
         tokens: what stands for secrets in the recorded outcome.
         recorded_logs: the run's log records, as `level logger: message`.
         logs: the replay's.
@@ -37,7 +36,6 @@ class Evidence:
     leaks: tuple[str, ...] = ()
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
-    late: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     recorded_logs: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()

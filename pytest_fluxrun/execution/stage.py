@@ -78,7 +78,7 @@ class Stage:
 
     @property
     def loop(self) -> event_loop.VirtualLoop:
-        """The loop that outlives the items, made on first use, so that a process forked after the import shares none."""
+        """The loop that outlives the items, made on first use, so that a child forked after the import shares none."""
         if self._loop is None:
             self._loop = event_loop.VirtualLoop()
         return self._loop
@@ -145,7 +145,7 @@ class Stage:
         except RunNotReady as error:
             self._start_up_failure = error
             raise
-        clock.close()
+        clock.release()
         return registered
 
     @contextmanager
@@ -217,7 +217,7 @@ class Stage:
                 deadline, stacks = str(error), error.stacks
             finally:
                 replayer.close()
-                clock.close()
+                event_loop.finish(self.loop, clock)
         evidence = _evidence(run, replayer, outcome, tuple(map(str, fence.attempts)), deadline)
         return Replayed(evidence, replayer, stacks)
 
@@ -256,7 +256,7 @@ class _Driving:
 
 def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...], deadline: str) -> Evidence:
     unplayed = list(replayer.matcher.unplayed())
-    drifts = list(replayer.drifts)
+    drifts = [*replayer.drifts, *(Drift(DriftKind.LATE_CALL, 0, text) for text in replayer.late)]
     if replayer.unrecorded is None and not deadline:
         drifts += (_missing(run, replayer, index) for index in unplayed)
     missed = replayer.unrecorded
@@ -269,7 +269,6 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         leaks=leaks,
         deadline=deadline,
         drifts=tuple(drifts),
-        late=tuple(replayer.late),
         tokens=run.tokens,
         recorded_logs=tuple(map(_log_line, run.recording.logs)),
         logs=tuple(map(_log_line, replayer.logs)),

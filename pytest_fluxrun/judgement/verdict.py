@@ -143,10 +143,7 @@ def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[
 
 
 def _failing_drifts(evidence: Evidence, guard: Guard | None) -> tuple[Drift, ...]:
-    late = tuple(Drift(DriftKind.NEW_EFFECT, 0, text) for text in evidence.late)
-    return tuple(
-        drift for drift in (*evidence.drifts, *late) if drift.kind in _FAILING_DRIFT and not _allowed(drift, guard)
-    )
+    return tuple(drift for drift in evidence.drifts if drift.kind in _FAILING_DRIFT and not _allowed(drift, guard))
 
 
 def _allowed(drift: Drift, guard: Guard | None) -> bool:

@@ -43,6 +43,6 @@ def pull_pinned(directories: Sequence[Path], settings: Settings, root: Path) -> 
         for failure in report.failed:
             raise RunNotFound(
                 f"the pinned run {failure.name} could not be pulled from {store.location}",
-                why=str(failure.error),
+                why=failure.error.why or failure.error.what,
                 next_step="push it from where it is with `fluxrun push`, or remove its guard",
             ) from failure.error

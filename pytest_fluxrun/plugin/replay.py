@@ -113,15 +113,21 @@ def run_item(item: RunItem) -> None:
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     """The outcome of the run that the test's mark names. What stands in the way is an error of one paragraph."""
+    problem = ""
     try:
-        session, wanted = _asked_for(request)
-        run, guard = open_placed(find_run(session.directories, wanted), session.keyring)
-        if request.node.get_closest_marker("fluxrun_expected_fix"):
-            request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
-        _make_ready(session, run, app)
-        replayed = session.stage.replay(run)
+        return _replay_for_test(request, app)
     except FluxRunError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    pytest.fail(problem, pytrace=False)
+
+
+def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
+    session, wanted = _asked_for(request)
+    run, guard = open_placed(find_run(session.directories, wanted), session.keyring)
+    _make_ready(session, run, app)
+    replayed = session.stage.replay(run)
+    if request.node.get_closest_marker("fluxrun_expected_fix"):
+        request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
     return _outcome(replayed, judge(replayed.evidence, guard))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_fluxrun.config import Settings, load_settings, use_settings
-from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.errors import FluxRunError, SettingsError
 from pytest_fluxrun.execution.stage import Stage
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
@@ -21,6 +22,7 @@ from pytest_fluxrun.plugin.confirmation import Confirmer
 
 __all__ = ["RunSession", "session_of"]
 
+_SHORTEST_ID = 6
 _NOT_REPLAYED = frozenset({"locked", "skipped", "unready"})
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
 
@@ -62,9 +64,9 @@ class RunSession:
                 pull_pinned(directories, settings, config.rootpath)
             for directory in directories:
                 scan(directory)
+            number, runs = _required(config, settings)
         except FluxRunError as error:
             raise pytest.UsageError(str(error)) from None
-        number, runs = _required(config, settings)
         session = cls(config, settings, directories, number, runs)
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
@@ -146,8 +148,8 @@ class RunSession:
             return ""
         if len(self.seen) < self.required:
             return (
-                f"{len(self.seen)} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, or "
-                "lower --fluxrun-require (fluxrun_require in the ini file)."
+                f"{len(self.seen)} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, "
+                "or lower --fluxrun-require (fluxrun_require in the ini file)."
             )
         absent = [run for run in self.required_runs if not any(seen.startswith(run) for seen in self.seen)]
         if absent:
@@ -175,8 +177,8 @@ def _selected(config: pytest.Config) -> bool:
 
 
 def _names_runs(session: RunSession) -> bool:
-    """Whether runs were picked one by one, as the rerun line does: then no others are required."""
-    return any(
+    """Whether runs were picked one by one, by the rerun line or --lf: then no others are required."""
+    return bool(getattr(session.config.option, "lf", False)) or any(
         "::" in argument and _lies_in(argument, directory, session.config)
         for argument in session.config.invocation_params.args
         if not argument.startswith("-")
@@ -185,11 +187,22 @@ def _names_runs(session: RunSession) -> bool:
 
 
 def _required(config: pytest.Config, settings: Settings) -> tuple[int, tuple[str, ...]]:
-    """How many runs must be replayed, and which: `fluxrun_require` is a number, or run ids separated by space."""
+    """How many runs must be replayed, and which: `fluxrun_require` is a number, or run ids separated by space.
+
+    Raises:
+        SettingsError: it is neither.
+    """
     option = config.getoption("fluxrun_require")
     words = str(option if option is not None else config.getini("fluxrun_require") or settings.require).split()
-    if len(words) == 1 and words[0].isdigit():
+    if len(words) == 1 and words[0].isdigit() and len(words[0]) < _SHORTEST_ID:
         return int(words[0]), ()
+    for word in words:
+        if not re.fullmatch(rf"[0-9a-hjkmnp-tv-z]{{{_SHORTEST_ID},26}}", word):
+            raise SettingsError(
+                f"the ini setting fluxrun_require {' '.join(words)!r} can't be used",
+                why=f"{word!r} is neither a number of runs nor a run id",
+                next_step="write a number, or ids as `fluxrun list` shows them, separated by spaces",
+            )
     return 0, tuple(words)
 
 

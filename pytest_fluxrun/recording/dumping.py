@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pytest_fluxrun import __version__
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.entry import Ending
-from pytest_fluxrun.recording.reads import segments_of
+from pytest_fluxrun.recording.reads import overflowed, segments_of
 from pytest_fluxrun.recording.recorder import Crossing, Recorder
 from pytest_fluxrun.recording.redaction import redact_run
 from pytest_fluxrun.run import Interaction, LaneSpec, Readiness, Recording, Run
@@ -37,7 +37,7 @@ def dump_run(recorder: Recorder, ending: Ending, preamble: Recording | None, set
         reasons.append("opaque:input")
     if has_opaque(outcome):
         reasons.append("opaque:outcome")
-    if recorder.over_bound:
+    if recorder.over_bound or any(overflowed(reads) for _, reads in recorder.lanes):
         reasons.append("over-bound")
     run = Run(
         id=run_id,
@@ -70,9 +70,6 @@ def _recording(recorder: Recorder) -> tuple[Recording, list[str]]:
     lanes = list(recorder.lanes)
     for index, (lane, _) in enumerate(lanes):
         lane.index = index
-    for crossing in recorder.crossings:
-        if not crossing.over and crossing.lane.ambient is None:
-            crossing.lane.ambient = crossing.reads  # a call under way has put them aside
     crossings = sorted(recorder.crossings, key=lambda crossing: crossing.sequence)
     position = {crossing.sequence: index for index, crossing in enumerate(crossings)}
     reasons: list[str] = []

@@ -30,9 +30,9 @@ def segments_of(lanes: Iterable[tuple[Lane, Sequence[Any]]], *, position: Mappin
         yield from _segments(lane.index, raw, position)
 
 
-def overflowed(lane: Lane) -> bool:
-    """Whether the lane made more reads than are recorded."""
-    return isinstance(lane.ambient, list) and len(lane.ambient) >= MOST_READS_PER_LANE
+def overflowed(raw: Sequence[Any]) -> bool:
+    """Whether a lane made more reads than were collected."""
+    return len(raw) >= MOST_READS_PER_LANE
 
 
 def _segments(index: int, raw: Sequence[Any], position: Mapping[int, int]) -> Iterator[Segment]:

@@ -187,7 +187,7 @@ class Replayer:
                 raise self.unrecorded
             if self.closed:
                 self.late.append(_text(boundary, request))
-                raise self._miss(boundary, call, "a call was made after the run had ended")
+                raise self._unrecorded(boundary, call, "a call was made after the run had ended")
             canonical = kind.canonical(request)
             effect = kind.is_effect(request)
             index = self.matcher.take(kind, canonical, lane.path, lane.position)
@@ -211,7 +211,8 @@ class Replayer:
             if call.otherwise is not None:
                 return None
             self._note(lane, -1, "miss", kind.text(request), effect=effect)
-            raise self._miss(boundary, call, "")
+            self.unrecorded = self._unrecorded(boundary, call, "")
+            raise self.unrecorded
 
     def _relaxed(self, boundary: Boundary[Any], call: Call, lane: Lane, canonical: str, *, effect: bool) -> int | None:
         """An identical read made again, or an effect of the same operation with other arguments; each is drift."""
@@ -267,8 +268,8 @@ class Replayer:
             if position >= 0:
                 self._timeline.crossed(lane.path, lane.position, position)
 
-    def _miss(self, boundary: Boundary[Any], call: Call, what: str) -> UnrecordedCall:
-        """Latch and describe; the lock is held."""
+    def _unrecorded(self, boundary: Boundary[Any], call: Call, what: str) -> UnrecordedCall:
+        """The error for a call that nothing answers; the lock is held."""
         kind, request = boundary.kind, call.form()
         nearest = ""
         differs: tuple[str, ...] = ()
@@ -277,7 +278,7 @@ class Replayer:
             recorded = self.matcher.request(index)
             nearest = _text(boundary, recorded)
             differs = tuple(difference.path for difference in kind.differences(recorded, request)[:8])
-        self.unrecorded = UnrecordedCall(
+        return UnrecordedCall(
             what or f"call {len(self.played)} of {len(self.recording.interactions)} is not in the run.",
             asked=_text(boundary, request),
             nearest=nearest,
@@ -285,7 +286,6 @@ class Replayer:
             next_step=f"if this is the fix, run `fluxrun expect {self._run_id[:10]}`; `fluxrun why {self._run_id[:10]}`"
             " shows every call",
         )
-        return self.unrecorded
 
 
 def _text(boundary: Boundary[Any], request: Request) -> str:

@@ -1,7 +1,7 @@
 """When the served calls under way end, in virtual time. Waits on nothing and moves no clock.
 
 A call takes its recorded duration from when it is made. A replay spends no time on computing, so calls made at other
-moments than recorded could end in another order than they did: those that end close together keep the recorded one.
+moments than recorded could end in another order: those that end close together end as far apart as they did.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ __all__ = ["UnderWay"]
 
 _CLOSE_NS = 100_000_000
 """Computing under load shifts calls by this much; what is further apart was moved by the code."""
-_APART_NS = 1_000
 
 
 class UnderWay:
@@ -35,10 +34,10 @@ class UnderWay:
         due_ns = now_ns + max(0, interaction.ended_ns - interaction.started_ns)
         with self._lock:
             close = [end for end in self._ends.values() if abs(end[0] - due_ns) <= _CLOSE_NS]
-            for other_due_ns, _ in (end for end in close if end[1] < interaction.ended_ns):
-                due_ns = max(due_ns, other_due_ns + _APART_NS)
-            for other_due_ns, _ in (end for end in close if end[1] > interaction.ended_ns):
-                due_ns = min(due_ns, other_due_ns - _APART_NS)
+            for other_due_ns, other_ended_ns in close:
+                apart_ns = interaction.ended_ns - other_ended_ns
+                if (due_ns - other_due_ns) * apart_ns <= 0:
+                    due_ns = other_due_ns + apart_ns
             due_ns = max(due_ns, now_ns)
             ticket = next(self._tickets)
             self._ends[ticket] = (due_ns, interaction.ended_ns)

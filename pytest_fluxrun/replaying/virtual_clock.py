@@ -103,7 +103,7 @@ class VirtualClock:
         """
         with self._mutex:
             self._raise_if_killed()
-            until_ns = self._now_ns + max(0, round(seconds * 1e9))
+            until_ns = self._now_ns + _whole_ns(seconds)
             if self._running == 1 and get_ident() in self._actors and self._alone_until(until_ns):
                 self._now_ns = until_ns
                 self._moved()
@@ -118,7 +118,7 @@ class VirtualClock:
         Raises:
             DeadlineExceeded: the clock was killed.
         """
-        due_ns = NEVER_NS if timeout_s is None else self._now_ns + max(0, round(timeout_s * 1e9))
+        due_ns = NEVER_NS if timeout_s is None else self._now_ns + _whole_ns(timeout_s)
         wait = Wait(due_ns, lock)
         with self.waiting(wait):
             while not lock.acquire(True, self.patience_s()):
@@ -368,6 +368,11 @@ class VirtualClock:
     def _raise_if_killed(self) -> None:
         if self._killed is not None:
             raise self._killed
+
+
+def _whole_ns(seconds: float) -> int:
+    """At least one where time remains: `queue.get` waits for what rounding leaves of its time-out again and again."""
+    return max(1, round(seconds * 1e9)) if seconds > 0 else 0
 
 
 get_ident = _thread.get_ident

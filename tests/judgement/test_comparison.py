@@ -226,7 +226,9 @@ def test_rule_covers_its_place_and_what_lies_beneath(path: str, rule: str, cover
 
 def test_rule_for_a_key_covers_no_key_with_a_dot():
     """`response.body.a` doesn't ignore the key `a.b`, nor `x` the header `x.y`."""
-    assert ['response.body["a.b"]'] == paths(response({"a": 1, "a.b": 1}), response({"a": 2, "a.b": 2}), "response.body.a")
+    assert ['response.body["a.b"]'] == paths(
+        response({"a": 1, "a.b": 1}), response({"a": 2, "a.b": 2}), "response.body.a"
+    )
 
 
 def test_subset_names_each_place_that_is_missing_or_wrong():
@@ -245,7 +247,14 @@ def test_subset_names_each_place_that_is_missing_or_wrong():
 def test_returned_values_are_readable_as_a_guard_states_them():
     """Dates, decimals, ids, tuples and sets have a form that TOML can hold."""
     value = encode(
-        {"at": dt.date(2024, 1, 2), "sum": Decimal("9.90"), "id": uuid.UUID(int=1), "pair": (1, 2), "set": {2, 1}, "raw": b"\xffa"}
+        {
+            "at": dt.date(2024, 1, 2),
+            "sum": Decimal("9.90"),
+            "id": uuid.UUID(int=1),
+            "pair": (1, 2),
+            "set": {2, 1},
+            "raw": b"\xffa",
+        }
     )
     assert {
         "at": "2024-01-02", "sum": "9.90", "id": str(uuid.UUID(int=1)), "pair": [1, 2], "set": [1, 2], "raw": "\\xffa",

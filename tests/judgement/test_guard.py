@@ -124,7 +124,12 @@ def test_key_or_value_that_a_guard_cannot_have_is_named(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(
     "text",
-    ["", 'run = "../../etc/passwd"\n', f'run = "{RUN}"\nsha256 = "{"A" * 64}"\n', f'run = "{"8" * 26}"\nsha256 = "{SHA}"\n'],
+    [
+        "",
+        'run = "../../etc/passwd"\n',
+        f'run = "{RUN}"\nsha256 = "{"A" * 64}"\n',
+        f'run = "{"8" * 26}"\nsha256 = "{SHA}"\n',
+    ],
 )
 def test_guard_without_run_and_digest_is_refused(tmp_path: Path, text: str):
     """Both must be there and in their form."""

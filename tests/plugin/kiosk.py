@@ -187,10 +187,10 @@ class Suite:
         return self.output.splitlines()
 
     def line(self, beginning: str) -> str:
-        """The one line that, without the margin that pytest gives it, begins so."""
-        found = [line for line in self.lines if line.removeprefix("E").strip().startswith(beginning)]
+        """The one line that, without its margin, begins so."""
+        found = [line for line in self.lines if line.strip().startswith(beginning)]
         assert len(found) == 1, f"{len(found)} lines begin with {beginning!r}:\n{self.output}"
-        return found[0].removeprefix("E").strip()
+        return found[0].strip()
 
     def case(self, entry: str) -> Case:
         """The one case of an entry's run, or of a test's name."""

@@ -162,7 +162,12 @@ def get(query: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("query", "matches"),
-    [("key=sk-live&to=a", True), ("key=sk-live&to=b", False), ("key=sk&kez=1&to=a", False), ("key=sk&to=b&to=a", False)],
+    [
+        ("key=sk-live&to=a", True),
+        ("key=sk-live&to=b", False),
+        ("key=sk&kez=1&to=a", False),
+        ("key=sk&to=b&to=a", False),
+    ],
 )
 def test_secret_in_a_query_matches_its_parameter_only(query: str, matches: bool):
     """A further parameter isn't part of the secret."""

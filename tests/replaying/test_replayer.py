@@ -52,10 +52,22 @@ def request(method: str, *args: Any) -> dict[str, Any]:
     return {"target": "db", "method": method, "args": list(args), "kwargs": {}, "effect": None}
 
 
-def recorded(method: str, *args: Any, answer: Any = None, error: Any = None, lane: int = 0, took_ms: int = 0) -> Interaction:
+def recorded(
+    method: str, *args: Any, answer: Any = None, error: Any = None, lane: int = 0, took_ms: int = 0
+) -> Interaction:
     form = request(method, *args)
     return Interaction(
-        "db", "host", 1, lane, 0, took_ms * MS, encode(form), encode(answer), error, error is not None, HOST.is_effect(form)
+        "db",
+        "host",
+        1,
+        lane,
+        0,
+        took_ms * MS,
+        encode(form),
+        encode(answer),
+        error,
+        error is not None,
+        HOST.is_effect(form),
     )
 
 
@@ -297,7 +309,7 @@ def test_call_after_the_end_is_named_and_refused(new_run):
         run.ask("get", 1)
 
     assert ["db db.get(1)"] == run.replayer.late
-    assert run.replayer.unrecorded is not None
+    assert run.replayer.unrecorded is None
 
 
 def test_ambient_values_come_in_order_and_the_last_one_stays(new_run):

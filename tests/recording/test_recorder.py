@@ -1,0 +1,289 @@
+"""The recorder: keeps what crossed, and never disturbs the host."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import pytest
+
+from pytest_fluxrun.boundary import Boundary, Call, Patch
+from pytest_fluxrun.config import Settings
+from pytest_fluxrun.context import LANE, Lane, crossing, entered
+from pytest_fluxrun.entry import Ending
+from pytest_fluxrun.kinds.host import HOST
+from pytest_fluxrun.recording.dumping import dump_preamble, dump_run
+from pytest_fluxrun.recording.recorder import Recorder
+from pytest_fluxrun.run import Run
+from pytest_fluxrun.values import encode
+
+
+class Db(Boundary[Any]):
+    """A boundary without a library."""
+
+    name: ClassVar[str] = "db"
+    kind = HOST
+    modules: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *, snapshot: bool = False) -> None:
+        self.snapshot = snapshot  # type: ignore[misc]
+
+    def patches(self, module: Any) -> Iterable[Patch]:
+        return ()
+
+    def dump(self, result: Any) -> Any:
+        if result == "undumpable":
+            raise RuntimeError("dump failed")
+        return encode(result)
+
+    def load(self, value: Any, call: Call) -> Any:
+        return value
+
+
+DB, SNAPSHOT = Db(), Db(snapshot=True)
+
+
+def request(method: str = "get", *args: Any) -> dict[str, Any]:
+    return {"target": "db", "method": method, "args": list(args), "kwargs": {}, "effect": None}
+
+
+class Recording:
+    """One run from its start to its dump."""
+
+    def __init__(self, **options: Any) -> None:
+        self.endings: list[Ending] = []
+        self.recorder = Recorder("job", "function", lambda _, ending: self.endings.append(ending), **options)
+
+    def call(self, answer: Any, method: str = "get", *args: Any, boundary: Any = DB) -> Any:
+        def live() -> Any:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+        with entered(self.recorder.lane):
+            return self.recorder.call(boundary, Call(request(method, *args)), live)
+
+    def dump(self) -> Run:
+        ending = Ending(dump=lambda: ({"args": [], "kwargs": {}}, {"returned": None, "error": None}))
+        self.recorder.finish(ending)
+        run = dump_run(self.recorder, ending, None, Settings(), "0" * 26)
+        return Run.from_payload(run.to_payload())
+
+
+@pytest.fixture
+def one() -> Recording:
+    return Recording()
+
+
+def test_answers_errors_and_effects_are_kept_in_the_order_of_their_start(one: Recording):
+    """The host gets the very objects, the run gets them as values."""
+    answer, error = (1, "a"), KeyError("x")
+
+    assert one.call(answer) is answer
+    with pytest.raises(KeyError) as raised:
+        one.call(error, "save", 1)
+    run = one.dump()
+
+    assert error is raised.value
+    first, second = run.recording.interactions
+    assert (encode(answer), False, False) == (first.answer, first.failed, first.effect)
+    assert ("builtins:KeyError", True, True) == (second.error["type"], second.failed, second.effect)
+    assert 0 <= first.started_ns <= first.ended_ns <= second.started_ns <= second.ended_ns
+    assert "recorded" == run.readiness.state
+
+
+def test_async_call_is_kept(one: Recording):
+    """As the sync one."""
+
+    async def live() -> str:
+        assert crossing() is None
+        await asyncio.sleep(0)
+        return "a"
+
+    async def run() -> str:
+        with entered(one.recorder.lane):
+            return await one.recorder.acall(DB, Call(request()), live)
+
+    assert "a" == asyncio.run(run())
+    assert ["a"] == [interaction.answer for interaction in one.dump().recording.interactions]
+
+
+def test_what_is_beneath_a_call_is_not_recorded_and_reads_the_real_clock(one: Recording):
+    """The outermost boundary holds the whole."""
+    lane = one.recorder.lane
+
+    def live() -> str:
+        assert crossing() is None
+        assert lane.ambient is None
+        return "a"
+
+    with entered(lane):
+        one.recorder.call(DB, Call(request()), live)
+        assert crossing() is one.recorder
+    assert [0] == lane.ambient
+
+
+@pytest.mark.parametrize("boundary", [DB, SNAPSHOT])
+def test_answer_that_cannot_be_dumped_makes_the_run_unready_and_disturbs_nobody(one: Recording, boundary: Any):
+    """Also where it is dumped at once, on the request's thread."""
+    assert "undumpable" == one.call("undumpable", boundary=boundary)
+    assert "b" == one.call("b")
+    run = one.dump()
+
+    assert ("undumpable:db", "opaque:db") == run.readiness.reasons
+    assert ["opaque", "b"] == [
+        one.answer["~"] if isinstance(one.answer, dict) else one.answer for one in run.recording.interactions
+    ]
+
+
+def test_async_answer_that_cannot_be_dumped_disturbs_nobody(one: Recording):
+    """The awaiting side too."""
+
+    async def live() -> str:
+        return "undumpable"
+
+    async def run() -> str:
+        with entered(one.recorder.lane):
+            return await one.recorder.acall(SNAPSHOT, Call(request()), live)
+
+    assert "undumpable" == asyncio.run(run())
+    assert "undumpable:db" in one.dump().readiness.reasons
+
+
+def test_request_that_cannot_be_formed_makes_the_run_unready(one: Recording):
+    """A third party's form may fail in any way."""
+
+    def form() -> Any:
+        raise RuntimeError("no form")
+
+    with entered(one.recorder.lane):
+        assert 1 == one.recorder.call(DB, Call(form), lambda: 1)
+    assert "undumpable:db" in one.dump().readiness.reasons
+
+
+def test_snapshot_is_taken_before_the_app_can_change_the_answer(one: Recording):
+    """What the app does with a list isn't in the record."""
+    one.call([1, 2], boundary=SNAPSHOT).clear()
+    assert [[1, 2]] == [interaction.answer for interaction in one.dump().recording.interactions]
+
+
+def test_calls_over_the_bound_are_made_and_not_kept():
+    """The run is unready, and its memory bounded."""
+    one = Recording(max_interactions=2)
+    assert list(range(5)) == [one.call(number) for number in range(5)]
+    run = one.dump()
+    assert (2, ("over-bound",)) == (len(run.recording.interactions), run.readiness.reasons)
+
+
+def test_calls_after_the_end_are_live_and_counted(one: Recording):
+    """Sync and async; nothing is kept."""
+    one.dump()
+
+    async def live() -> int:
+        return 2
+
+    assert 1 == one.call(1)
+    assert 2 == asyncio.run(one.recorder.acall(DB, Call(request()), live))
+    assert (2, []) == (one.recorder.late, [c for c in one.recorder.crossings if c.over is False])
+
+
+def test_call_under_way_at_the_end_is_unfinished_and_its_lane_keeps_its_reads(one: Recording):
+    """A thread that still waits: the call is in the run as such, with the reads made before it."""
+    begun, go_on = threading.Event(), threading.Event()
+    lane = one.recorder.lane.spawn("worker")
+
+    def live() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return "late"
+
+    def work() -> None:
+        with entered(lane):
+            code = work.__code__
+            lane.ambient.append(("os.urandom", code, 0, b"read"))
+            one.recorder.call(DB, Call(request()), live)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(10)
+    run = one.dump()
+    one.recorder.release()
+    go_on.set()
+    thread.join()
+
+    (interaction,) = run.recording.interactions
+    assert ("unfinished", True) == (interaction.error["type"], interaction.failed)
+    assert ["os.urandom"] == [read.function for segment in run.recording.segments for read in segment.reads]
+    assert lane.ambient is None
+
+
+def test_lane_that_outlives_a_released_run_collects_nothing(one: Recording):
+    """No list grows behind a run that is over, and new lanes have none."""
+    lane = one.recorder.lane.spawn("background")
+    one.dump()
+    one.recorder.release()
+    assert lane.ambient is None
+    assert Lane(one.recorder).ambient is None
+
+
+def test_released_run_holds_no_answer(one: Recording):
+    """References live no longer than the run."""
+
+    class Answer:
+        pass
+
+    answer = Answer()
+    gone = weakref.ref(answer)
+    one.call(answer)
+    one.dump()
+    one.recorder.release()
+    del answer
+    gc.collect()
+    assert gone() is None
+
+
+def test_run_ends_once(one: Recording):
+    """A second ending is ignored."""
+    one.dump()
+    one.recorder.finish(Ending(dump=lambda: ({}, {})))
+    assert 1 == len(one.endings)
+
+
+def test_ambient_values_are_read_live_and_kept_in_order(one: Recording):
+    """An error passes and leaves nothing."""
+    values = iter(["a", None])
+
+    def missing() -> Any:
+        raise KeyError("HOME")
+
+    assert ["a", None] == [one.recorder.read("environment", "MODE", lambda: next(values)) for _ in range(2)]
+    with pytest.raises(KeyError):
+        one.recorder.read("environment", "HOME", missing)
+    assert {"environment": {"MODE": ["a", None]}} == one.dump().recording.reads
+
+
+@pytest.mark.parametrize(("level", "kept"), [("DEBUG", False), ("WARNING", True), ("\x1b[31mERROR", True), ("Level 5", True)])
+def test_log_records_are_kept_by_level_and_a_renamed_level_disturbs_nobody(level: str, kept: bool):
+    """Formatters rewrite level names; the host's logging goes on."""
+    one = Recording(log_level=logging.INFO)
+    one.recorder.log({"message": "m", "level": level, "logger": "app"})
+    assert kept is bool(one.recorder.logs)
+
+
+def test_preamble_is_dumped_like_a_run():
+    """What happened before the first run."""
+    one = Recording(preamble=True)
+    one.call("a")
+    one.recorder.close()
+    assert ["a"] == [interaction.answer for interaction in dump_preamble(one.recorder).interactions]
+
+
+def test_lane_variable_is_left_as_it_was(one: Recording):
+    """A run leaves no trace in its thread."""
+    one.call(1)
+    assert LANE.get() is None

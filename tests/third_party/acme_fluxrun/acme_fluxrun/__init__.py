@@ -1,0 +1,1 @@
+"""FluxRun's boundary for acme_queue."""
