@@ -91,6 +91,10 @@ class _TimedQueue:
         self.queue = queue
         self._clock = clock
 
+    def get(self) -> Any:
+        """The next job: until 0.21 the thread looks the queue up on its connection each time."""
+        return self.queue.get()
+
     def put_nowait(self, job: Any) -> None:
         """Queue a job as aiosqlite does."""
         if isinstance(job, tuple) and job[0] is not None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import sys
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pytest_fluxrun.boundaries.sqlite.outcome import Outcome
@@ -28,6 +29,7 @@ __all__ = ["Sqlite3Boundary", "boundary"]
 _IN_TRANSACTION: Final = vars(sqlite3.Connection)["in_transaction"].__get__
 _TOTAL_CHANGES: Final = vars(sqlite3.Connection)["total_changes"].__get__
 _ISOLATION_LEVEL: Final = vars(sqlite3.Connection)["isolation_level"]
+_AUTOCOMMIT: Final[Any] = vars(sqlite3.Connection).get("autocommit")
 _DESCRIPTION: Final = vars(sqlite3.Cursor)["description"].__get__
 _ROWCOUNT: Final = vars(sqlite3.Cursor)["rowcount"].__get__
 _LASTROWID: Final = vars(sqlite3.Cursor)["lastrowid"].__get__
@@ -258,6 +260,21 @@ class _Connection(sqlite3.Connection):
         if level is None and crossing() is not None:  # the library commits here without calling commit()
             self.commit()
         _ISOLATION_LEVEL.__set__(self, level)
+
+    if sys.version_info >= (3, 12):
+
+        @property
+        def autocommit(self) -> Any:
+            return _AUTOCOMMIT.__get__(self)
+
+        @autocommit.setter
+        def autocommit(self, value: Any) -> None:
+            if value is True and crossing() is not None:  # the library commits here without calling commit()
+                self.commit()
+            _AUTOCOMMIT.__set__(self, value)
+            state = self._fx_state()
+            if state is not None and isinstance(value, bool):
+                self._fx_served = replace(state, in_transaction=not value)
 
     def close(self) -> None:
         local, self._fx_local = self._fx_local, None

@@ -200,7 +200,7 @@ class Stage:
             raise RunNotReady(
                 "the app's start-up asks for what the preamble lacks",
                 reasons=("start-up-unrecorded",),
-                why=str(replayer.unrecorded),
+                why=f"it asks {replayer.unrecorded.asked}",
                 next_step="record again with this start-up, or make it need nothing from outside",
             )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bundle, read_trust
 from pytest_fluxrun.config import Settings
@@ -14,7 +15,7 @@ from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_gua
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.store import SUFFIX
 
-__all__ = ["Keyring", "Placed", "all_placed", "default_key_file", "find_run", "keyring_for", "open_placed", "scan"]
+__all__ = ["Keyring", "Placed", "all_placed", "default_key_file", "find_run", "keyring_for", "open_placed", "opened", "scan"]
 
 _RUN_ID_LENGTH = 26
 
@@ -25,13 +26,23 @@ class Placed:
 
     Attributes:
         name: `<entry>-<run id>`, the file name without suffix.
-        bundle: where the bundle lies, or would lie.
-        guard: the guard file's path, or None.
+        directory: where they lie.
+        guarded: whether there is a guard.
     """
 
     name: str
-    bundle: Path
-    guard: Path | None
+    directory: Path
+    guarded: bool
+
+    @property
+    def bundle(self) -> Path:
+        """Where the bundle lies, or would lie."""
+        return self.directory / f"{self.name}{SUFFIX}"
+
+    @property
+    def guard(self) -> Path | None:
+        """The guard file's path, or None."""
+        return self.directory / f"{self.name}{GUARD_SUFFIX}" if self.guarded else None
 
     @property
     def run_id(self) -> str:
@@ -47,27 +58,39 @@ class Keyring:
     trust: Trust
 
 
-def scan(directory: Path) -> list[Placed]:
-    """The runs in a directory, by name; subdirectories aren't looked into.
+def opened(directory: Path) -> Any:
+    """The directory's entries, as `os.scandir` gives them.
 
     Raises:
-        FluxRunError: there is no such directory.
+        FluxRunError: there is no such directory, or it can't be read.
     """
     try:
-        with os.scandir(directory) as found:
-            names = {entry.name for entry in found}
+        return os.scandir(directory)
     except OSError as error:
         raise FluxRunError(
             f"the run directory {str(directory)!r} can't be read",
             why=error.strerror or type(error).__name__,
             next_step="run `fluxrun init` to make it, `fluxrun pull` to fill it, or correct --fluxrun-dir",
         ) from error
+
+
+def scan(directory: Path, *, only: Collection[str] = ()) -> list[Placed]:
+    """The runs in a directory, by name; subdirectories aren't looked into.
+
+    Args:
+        only: file names of bundles; where there are any, other runs are left out.
+
+    Raises:
+        FluxRunError: there is no such directory.
+    """
+    with opened(directory) as found:
+        names = {entry.name for entry in found}
     bundles = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
     guards = {name.removesuffix(GUARD_SUFFIX) for name in names if name.endswith(GUARD_SUFFIX)}
-    return [
-        Placed(name, directory / f"{name}{SUFFIX}", directory / f"{name}{GUARD_SUFFIX}" if name in guards else None)
-        for name in sorted(bundles | guards)
-    ]
+    found_runs = bundles | guards
+    if only:
+        found_runs &= {name.removesuffix(SUFFIX) for name in only}
+    return [Placed(name, directory, name in guards) for name in sorted(found_runs)]
 
 
 def find_run(directories: Sequence[Path], wanted: str) -> Placed:

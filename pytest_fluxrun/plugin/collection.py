@@ -5,8 +5,10 @@ Nothing but names is read at collection.
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.judgement.corpus import Placed, scan
 
-__all__ = ["RunDirectory", "RunFile", "RunItem"]
+__all__ = ["ReplayFailed", "RunDirectory", "RunFile", "RunItem"]
 
 _EMPTY_MODULE = types.ModuleType("fluxrun_runs")
 
@@ -29,14 +31,23 @@ class RunDirectory(pytest.Directory):
     fixture_info: Any = None
 
     def collect(self) -> Iterable[RunFile]:
-        """One file per run, by name."""
+        """One file per run, by name; where node ids pick runs, only those: the rest of ten thousand isn't touched."""
         try:
-            placed = scan(self.path)
+            placed = scan(self.path, only=self._picked())
         except FluxRunError as error:
             raise self.CollectError(str(error)) from None
         self.add_marker(pytest.mark.fluxrun)
         for each in placed:
-            yield RunFile.from_parent(self, path=each.bundle, placed=each)
+            bundle = each.bundle
+            yield RunFile.from_parent(self, path=bundle, name=bundle.name, placed=each)
+
+    def _picked(self) -> list[str]:
+        """File names that the command line picks; none where it names this directory or one above."""
+        if any(self.session.isinitpath(path) for path in (self.path, *self.path.parents)):
+            return []
+        base = self.config.invocation_params.dir
+        given = (Path(os.path.abspath(base / argument.partition("::")[0])) for argument in self.config.args)
+        return [path.name for path in given if path.parent == self.path]
 
 
 class RunFile(pytest.Module):
@@ -60,6 +71,10 @@ class RunFile(pytest.Module):
         return [item]
 
 
+class ReplayFailed(Exception):
+    """A verdict other than a pass, as the text to show."""
+
+
 class RunItem(pytest.Function):
     """The replay of one run."""
 
@@ -77,15 +92,6 @@ class RunItem(pytest.Function):
         from pytest_fluxrun.plugin.replay import run_item
 
         run_item(self)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """FluxRun's own errors as their text; anything else as pytest shows it."""
-        from pytest_fluxrun.plugin.replay import ReplayFailed
-
-        if isinstance(excinfo.value, ReplayFailed | FluxRunError):
-            return str(excinfo.value)
-        del style
-        return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """The bundle's path and the run's name. There is a line, 0, since pytest needs one to report a skip."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_fluxrun.execution.confirmation import Confirmation, confirm_forked, confirm_fresh, is_confirming
 from pytest_fluxrun.execution.zygote import Zygote, lost_threads
 from pytest_fluxrun.judgement.corpus import Placed, open_placed
+from pytest_fluxrun.judgement.guard import GUARD_SUFFIX
 from pytest_fluxrun.judgement.verdict import Judgement, judge
 
 if TYPE_CHECKING:
@@ -71,12 +72,7 @@ class Confirmer:
         """In a child: replay one run on the app as it was imported."""
         self._inside = True
         directory = Path(request["directory"])
-        guard_path = directory / f"{request['name']}.guard.toml"
-        placed = Placed(
-            request["name"],
-            directory / f"{request['name']}.fluxrun",
-            guard_path if guard_path.exists() else None,
-        )
+        placed = Placed(request["name"], directory, (directory / f"{request['name']}{GUARD_SUFFIX}").exists())
         run, guard = open_placed(placed, self._session.keyring)
         judgement = judge(self._session.stage.replay(run).evidence, guard)
         return {"verdict": judgement.verdict.value, "detail": judgement.first_divergence}

@@ -20,18 +20,14 @@ from pytest_fluxrun.judgement.comparison import body_of
 from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
-from pytest_fluxrun.plugin.collection import RunItem
+from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
 
-__all__ = ["Outcome", "ReplayFailed", "prepare", "replay_for_test", "run_item"]
+__all__ = ["Outcome", "prepare", "replay_for_test", "run_item"]
 
 _RUN: pytest.StashKey[tuple[Run, Guard | None]] = pytest.StashKey()
-
-
-class ReplayFailed(Exception):
-    """A verdict other than a pass, as the text to show."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_fluxrun import registry
 from pytest_fluxrun.config import Settings, load_settings, use_settings
 from pytest_fluxrun.errors import FluxRunError, SettingsError
-from pytest_fluxrun.execution.stage import Stage
 from pytest_fluxrun.fence import baseline
-from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, scan
-from pytest_fluxrun.plugin.collection import RunDirectory
+from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, opened
+from pytest_fluxrun.plugin.collection import ReplayFailed, RunDirectory, RunItem
 from pytest_fluxrun.plugin.confirmation import Confirmer
+
+if TYPE_CHECKING:
+    from pytest_fluxrun.execution.stage import Stage
 
 __all__ = ["RunSession", "session_of"]
 
@@ -63,10 +66,11 @@ class RunSession:
 
                 pull_pinned(directories, settings, config.rootpath)
             for directory in directories:
-                scan(directory)
+                opened(directory).close()
             number, runs = _required(config, settings)
         except FluxRunError as error:
             raise pytest.UsageError(str(error)) from None
+        registry.install_seams()
         session = cls(config, settings, directories, number, runs)
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
@@ -76,6 +80,8 @@ class RunSession:
     def stage(self) -> Stage:
         """The process's stage, made when the first run is replayed."""
         if self._stage is None:
+            from pytest_fluxrun.execution.stage import Stage
+
             self._stage = Stage(
                 self.settings.modules,
                 root=self.config.rootpath,
@@ -104,6 +110,16 @@ class RunSession:
         shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
         seed = os.environ.get("PYTHONHASHSEED", "random")
         return [f"fluxrun: runs from {shown}; deadline {self.settings.timeout_s:g} s; PYTHONHASHSEED {seed}"]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """FluxRun's own errors as their text, in whichever phase; anything else as pytest shows it."""
+        report = yield
+        if isinstance(item, RunItem) and call.excinfo and isinstance(call.excinfo.value, FluxRunError | ReplayFailed):
+            report.longrepr = str(call.excinfo.value)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was replayed; on the controller this sees every worker's reports."""

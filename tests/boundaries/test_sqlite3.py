@@ -217,7 +217,8 @@ def own(connection: Any) -> Any:
 
 
 def missing_directory(outside: Any) -> Any:
-    sqlite3.connect(outside.path / "not" / "there.db")
+    with contextlib.closing(sqlite3.connect(outside.path / "not" / "there.db")):
+        pass
 
 
 def autocommit(connection: Any) -> Any:

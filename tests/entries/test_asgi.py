@@ -175,7 +175,8 @@ def test_mounted_app_gets_the_request_as_the_server_sent_it(runs, driving):
     server, _ = serve(app, scope("/api/v1/where/7"))
 
     recorded_input, outcome = runs.dumped()
-    assert ("", [["host", "shop.example"]]) == (recorded_input["scope"]["root_path"], recorded_input["scope"]["headers"])
+    asked = recorded_input["scope"]
+    assert ("", [["host", "shop.example"]]) == (asked["root_path"], asked["headers"])
     assert server.body.decode() == outcome["response"]["body"]
     assert 200 == replayed(app, runs, driving)["response"]["status"]
 
@@ -184,7 +185,7 @@ def test_error_after_a_500_is_both(runs, driving):
     """Starlette answers and raises; both are in the outcome, and the error reaches the server."""
     app = instrument(shop(), name="web")
 
-    server, error = serve(app, scope("/fail"))
+    _, error = serve(app, scope("/fail"))
 
     assert isinstance(error, KeyError)
     assert error is runs.ending.error
@@ -284,7 +285,7 @@ def test_app_that_listens_longer_than_recorded_is_told_of_the_disconnect(runs, d
 
 
 def test_extension_messages_pass_and_count(runs, driving):
-    """Trailers and paths sent by the server reach it, and are part of the outcome; replay offers the same extensions."""
+    """Trailers reach the server and are part of the outcome; a replay offers the same extensions."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**START, "trailers": True})

@@ -219,7 +219,7 @@ def test_object_that_cannot_be_looked_at_disturbs_nobody(runs):
 
     thing = Hostile()
     assert same(thing) is thing
-    recorded_input, outcome = runs.dumped()
+    _, outcome = runs.dumped()
     assert "opaque" == outcome["returned"]["~"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,18 +42,18 @@ def recorded_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
     assert done.returncode == 0, done.stdout
     (kiosk.root / "kiosk.db").unlink()
     assert len(kiosk.bundles()) == 5, done.stdout
-    return kiosk
+    return replace(kiosk, port=upstream.server.server_port)
 
 
 @pytest.fixture
 def kiosk(recorded_kiosk: Kiosk, tmp_path: Path) -> Kiosk:
     """A copy of the recorded project."""
     shutil.copytree(recorded_kiosk.root.parent, tmp_path / "home")
-    return Kiosk(tmp_path / "home" / "kiosk", recorded_kiosk.key, recorded_kiosk.token)
+    return replace(recorded_kiosk, root=tmp_path / "home" / "kiosk")
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A live server that nothing may reach."""
-    with upstream_server() as server:
+def upstream(recorded_kiosk: Kiosk) -> Iterator[Upstream]:
+    """The upstream server, live at the recorded address; a replay must never reach it."""
+    with upstream_server(recorded_kiosk.port) as server:
         yield server

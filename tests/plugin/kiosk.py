@@ -113,7 +113,7 @@ release = "r1"
 class Upstream:
     """A live server: answers every request, and counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.hits = 0
         live = self
 
@@ -132,14 +132,14 @@ class Upstream:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
 @contextmanager
-def upstream_server() -> Iterator[Upstream]:
+def upstream_server(port: int = 0) -> Iterator[Upstream]:
     """Serve on loopback for the block."""
-    upstream = Upstream()
+    upstream = Upstream(port)
     thread = Thread(target=upstream.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -207,11 +207,13 @@ class Kiosk:
         root: its directory; `runs/` holds two runs of quote (1, 2), one failed of refund, two of the web front.
         key: opens its bundles.
         token: signed them.
+        port: of the upstream server that they talked to.
     """
 
     root: Path
     key: ProjectKey
     token: Token
+    port: int = 0
 
     @property
     def runs(self) -> Path:
@@ -325,6 +327,6 @@ def _cases(junit: str) -> dict[str, Case]:
         for tag, meaning in (("failure", "failed"), ("error", "error"), ("skipped", "skipped")):
             child = element.find(tag)
             if child is not None:
-                result, text = meaning, f"{child.attrib.get('message', '')}\n{child.text or ''}"
+                result, text = meaning, child.text or child.attrib.get("message", "")
         found[name] = Case(name, result, properties, text)
     return found

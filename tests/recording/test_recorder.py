@@ -267,7 +267,9 @@ def test_ambient_values_are_read_live_and_kept_in_order(one: Recording):
     assert {"environment": {"MODE": ["a", None]}} == one.dump().recording.reads
 
 
-@pytest.mark.parametrize(("level", "kept"), [("DEBUG", False), ("WARNING", True), ("\x1b[31mERROR", True), ("Level 5", True)])
+@pytest.mark.parametrize(
+    ("level", "kept"), [("DEBUG", False), ("WARNING", True), ("\x1b[31mERROR", True), ("Level 5", True)]
+)
 def test_log_records_are_kept_by_level_and_a_renamed_level_disturbs_nobody(level: str, kept: bool):
     """Formatters rewrite level names; the host's logging goes on."""
     one = Recording(log_level=logging.INFO)

@@ -168,4 +168,4 @@ def test_forked_child_writes_its_own_and_only_its_own():
         assert os.waitpid(child, 0)[1] == 0
         print("parent", written, flush=True)
     """)
-    assert {"child [\"child's\"]", "parent [\"parent's\"]"} == set(shown.splitlines())
+    assert {'child ["child\'s"]', 'parent ["parent\'s"]'} == set(shown.splitlines())

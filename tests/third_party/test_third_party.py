@@ -1,4 +1,4 @@
-"""A boundary from another distribution is found, records, replays and keeps the public contract; no line of core changed."""
+"""A boundary from another distribution is found, records, replays and keeps the public contract."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parent / "acme_fluxrun"
 
-QUEUE = '''
-"""A queue server on loopback for the length of a `with`, in memory."""
-
+QUEUE = """
 import json, socketserver, threading
 
 
@@ -58,9 +56,9 @@ class Queue(socketserver.ThreadingTCPServer):
             self.up = False
             self.shutdown()
             self.server_close()
-'''
+"""
 
-CONTRACT = '''
+CONTRACT = """
 import pytest
 from acme_fluxrun.boundary import boundary
 from acme_queue import Client
@@ -92,9 +90,9 @@ class TestAcmeQueue(BoundaryContract):
         queue = Queue()
         yield queue
         queue.take_away()
-'''
+"""
 
-APP = '''
+APP = """
 import os
 import pytest_fluxrun as fluxrun
 from acme_queue import Client
@@ -106,7 +104,7 @@ def ship(order: int) -> str:
     client = Client(("127.0.0.1", int(os.environ["QUEUE_PORT"])))
     number = client.publish("shipped", {"order": order})
     raise LookupError(f"no carrier for {client.peek('shipped')[number - 1]}")
-'''
+"""
 
 RECORD = """
     import os
@@ -186,7 +184,9 @@ def test_boundary_of_another_distribution_records_and_replays(project: Path):
     changed = run(project, *pytest_command, code=1, QUEUE_PORT="1")
     assert "changed-effect" in changed
 
-    (project / "app.py").write_text(APP.replace("raise LookupError(f", "return str(").replace('"no carrier', 'f"no carrier'))
+    (project / "app.py").write_text(
+        APP.replace("raise LookupError(f", "return str(").replace('"no carrier', 'f"no carrier')
+    )
     green = run(project, *pytest_command, QUEUE_PORT="1")
     assert "1 passed" in green
 
