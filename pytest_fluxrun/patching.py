@@ -107,4 +107,6 @@ def _describe(found: Any) -> str:
     function = getattr(found, "__func__", found)
     module = getattr(function, "__module__", None) or type(function).__module__
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{module}.{name}"
+    code = getattr(function, "__code__", None)
+    place = "" if code is None else f" of {code.co_filename}:{code.co_firstlineno}"
+    return f"{module}.{name}{place}"

@@ -5,6 +5,7 @@ Imports no test framework: what a child does is a function handed in. POSIX only
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import ctypes
 import faulthandler
@@ -50,7 +51,8 @@ class Zygote:
     def __init__(
         self, work: Work, prepare: Callable[[], object] = lambda: None, *, keep: frozenset[int] = frozenset()
     ) -> None:
-        self._connection, theirs = socket.socketpair()
+        # raw sockets: a session that forbids `socket.socket` (pytest-socket) doesn't mean these
+        self._connection, theirs = _socket.socketpair()
         self._failure = ""
         self._greeted = False
         self.pid = _fork()
@@ -143,7 +145,7 @@ def _is_known(name: str, frame: Any) -> bool:
 # -- in the zygote ---------------------------------------------------------------------------------------------------
 
 
-def _be_zygote(connection: socket.socket, work: Work, prepare: Callable[[], object], keep: frozenset[int]) -> NoReturn:
+def _be_zygote(connection: _socket.socket, work: Work, prepare: Callable[[], object], keep: frozenset[int]) -> NoReturn:
     """Never return into the code that forked: no atexit, no destructors of shared objects, no end of a session."""
     try:
         _detach()
@@ -173,7 +175,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _serve(connection: socket.socket, work: Work, keep: frozenset[int]) -> None:
+def _serve(connection: _socket.socket, work: Work, keep: frozenset[int]) -> None:
     while (asked := _get(connection)) is not None:
         with tempfile.TemporaryFile("w+", encoding="utf-8") as dump:
             reader, writer = os.pipe()
@@ -240,19 +242,19 @@ def _fork() -> int:
         return os.fork()
 
 
-def _put(connection: socket.socket, document: Mapping[str, Any]) -> None:
+def _put(connection: _socket.socket, document: Mapping[str, Any]) -> None:
     body = json.dumps(document).encode()
     connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
-def _get(connection: socket.socket) -> dict[str, Any] | None:
+def _get(connection: _socket.socket) -> dict[str, Any] | None:
     """The next document, or None at the connection's end."""
     head = _exactly(connection, _LENGTH.size)
     body = head and _exactly(connection, _LENGTH.unpack(head)[0])
     return json.loads(body) if body else None
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes | None:
+def _exactly(connection: _socket.socket, size: int) -> bytes | None:
     received = b""
     while len(received) < size:
         part = connection.recv(size - len(received))

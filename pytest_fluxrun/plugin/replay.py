@@ -84,6 +84,8 @@ def run_item(item: RunItem) -> None:
         FluxRunError: a seam was displaced during the replay.
     """
     session = _required_session(item.config)
+    if _RUN not in item.stash:
+        prepare(item)  # the same item once more in a row: pytest has set it up only once
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:

@@ -5,6 +5,7 @@ Holds the loop, its selector, and the two ways of driving code on a clock. Cance
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import math
 import selectors
@@ -85,6 +86,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self.selector)
         if clock is not None:
             self.enter(clock)
+
+    def _make_self_pipe(self) -> None:
+        """As the base class, of raw sockets: a session that forbids `socket.socket` (pytest-socket) doesn't mean these."""
+        self._ssock, self._csock = _socket.socketpair()
+        self._ssock.setblocking(False)
+        self._csock.setblocking(False)
+        self._internal_fds += 1
+        self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]  # of the base class
 
     def time(self) -> float:
         """Seconds; in a run they go on from the real time at which it began."""

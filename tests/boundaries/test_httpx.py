@@ -257,9 +257,12 @@ def test_reading_on_in_an_abandoned_answer_is_an_unrecorded_call(seams: None, ht
     replayer = MemoryReplayer(recorded_events(http_outside.url, read=2))
     got = []
 
-    with replayer.open(), httpx.stream("GET", f"{http_outside.url}/sse") as response:
-        with pytest.raises(UnrecordedCall, match="reading on after chunk 2"):
-            got.extend(response.iter_raw())
+    with (
+        replayer.open(),
+        httpx.stream("GET", f"{http_outside.url}/sse") as response,
+        pytest.raises(UnrecordedCall, match="reading on after chunk 2"),
+    ):
+        got.extend(response.iter_raw())
 
     assert [b"data: 0\n\n", b"data: 1\n\n"] == got
     assert replayer.unrecorded is not None
@@ -274,7 +277,7 @@ def test_cancelled_stream_waits_for_the_app_s_own_timer(seams: None, http_outsid
             httpx.AsyncClient(verify=TLS) as client,
             client.stream("GET", f"{http_outside.url}/stall") as response,
         ):
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError):  # noqa: PT012 - the loop is what times out
                 async with asyncio.timeout(0.05):
                     async for chunk in response.aiter_raw():
                         got.append(chunk)  # noqa: PERF401 - the chunks before the time-out are what is asked for

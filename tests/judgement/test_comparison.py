@@ -83,6 +83,7 @@ def test_changed_json_is_told_once_by_path(before: Any, after: Any, expected: li
         ('{"a":1.0}', '{"a":1.00}'),
         ('{"a":NaN}', '{"a":null}'),
         ("{", "{}"),
+        ("[" * 600 + "1" + "]" * 600, "[" * 600 + "2" + "]" * 600),
         ("[" * 2000 + "]" * 2000, "[" * 2001 + "]" * 2001),
     ],
 )

@@ -64,7 +64,7 @@ def test_volatile_parts_are_folded(one: dict[str, Any], other: dict[str, Any]) -
         (request("POST", "http://h/", JSON, body='{"amount": 1000, "to": {"id": [1, 2]}}'),
          request("POST", "http://h/", JSON, body='{"amount": 1200, "to": {"id": [1, 3]}}'),
          ["request.body.amount", "request.body.to.id[1]"]),
-        (request("POST", "http://h/", JSON, body="1"), request("POST", "http://h/", JSON, body="1.0"), ["request.body"]),
+        (request("POST", "http://h", JSON, body="1"), request("POST", "http://h", JSON, body="1.0"), ["request.body"]),
         (request("POST", "http://h/", JSON, body="{"), request("POST", "http://h/", JSON, body="{ "), ["request.body"]),
         (request("POST", "http://h/", JSON, body='{"n": 18446744073709551617}'),
          request("POST", "http://h/", JSON, body='{"n": 18446744073709551616}'), ["request.body.n"]),
@@ -114,7 +114,7 @@ def test_methods_that_change_the_outside_are_effects(method: str, expected: bool
          'POST https://pay.example/charge?dry=1 {"amount": 1200}'),
         (request("PUT", "http://h/x", body=b"\xff\x00"), "PUT http://h/x <2 bytes>"),
         (multipart("b"), "POST http://h/ <59 bytes multipart/form-data>"),
-        ({**request(), "rest": "reading on after chunk 1"}, "GET https://pay.example/charge (reading on after chunk 1)"),
+        ({**request(), "rest": "reading on"}, "GET https://pay.example/charge (reading on)"),
     ],
 )  # fmt: skip
 def test_text_is_one_line(asked: dict[str, Any], expected: str) -> None:

@@ -1,4 +1,4 @@
-"""The tests that a project has of its own, one per plugin that fakes, freezes or blocks something. Data, not run here."""
+"""The tests that a project has of its own, by plugin that fakes, freezes or blocks something. Data, not run here."""
 
 from __future__ import annotations
 

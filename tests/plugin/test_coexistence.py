@@ -70,29 +70,53 @@ def test_own_tests_and_replays_don_t_disturb_each_other(
     assert 0 == upstream.hits
 
 
+_FAKES = """\
+import freezegun, httpx, pytest, respx, responses, time_machine, vcr
+
+@pytest.fixture(autouse=True, scope={scope!r})
+def faked():
+    with {context}:
+        yield
+"""
+
+
 @pytest.mark.parametrize(
-    "fixture",
-    [
-        "with time_machine.travel(0): yield",
-        "with freezegun.freeze_time('2012-01-14'): yield",
-        "with respx.mock(assert_all_called=False): yield",
-        "with responses.RequestsMock(assert_all_requests_are_fired=False): yield",
-        "with vcr.use_cassette('none.yaml', record_mode='none'): yield",
-    ],
-    ids=["time-machine", "freezegun", "respx", "responses", "vcrpy"],
+    "context",
+    ["respx.mock(assert_all_called=False)", "responses.RequestsMock(assert_all_requests_are_fired=False)"],
 )
 @pytest.mark.parametrize("scope", ["session", "function"])
-def test_fixture_that_fakes_around_every_item(shared: Kiosk, upstream: Upstream, fixture: str, scope: str) -> None:
-    """What an autouse fixture fakes changes no replay."""
-    shared.write(
-        "conftest.py",
-        "import freezegun, pytest, respx, responses, time_machine, vcr\n"
-        f"@pytest.fixture(autouse=True, scope={scope!r})\ndef faked():\n    {fixture}\n",
-    )
+def test_fixture_that_fakes_below_the_seams(shared: Kiosk, upstream: Upstream, context: str, scope: str) -> None:
+    """What an autouse fixture fakes beneath a seam changes no replay."""
+    shared.write("conftest.py", _FAKES.format(context=context, scope=scope))
 
     suite = shared.replay()
 
     assert ["fixed", "fixed", "match", "match", "match"] == _run_verdicts(suite), suite.output
+    assert 0 == upstream.hits
+
+
+@pytest.mark.parametrize(
+    ("context", "seam", "found"),
+    [
+        ("time_machine.travel(0)", "time.time", "time-machine"),
+        ("freezegun.freeze_time('2012-01-14')", "datetime.datetime", "freezegun.api.FakeDatetime"),
+        ("vcr.use_cassette('none.yaml', record_mode='none')", "HTTPTransport.handle_request", "httpx_stubs.py"),
+    ],
+    ids=["time-machine", "freezegun", "vcrpy"],
+)
+@pytest.mark.parametrize("scope", ["session", "function"])
+def test_fixture_that_fakes_above_the_seams_is_named(
+    shared: Kiosk, upstream: Upstream, context: str, seam: str, found: str, scope: str
+) -> None:
+    """What would answer in a seam's place makes the run an ERROR that names both; it is never judged by that answer."""
+    shared.write("conftest.py", _FAKES.format(context=context, scope=scope))
+
+    suite = shared.replay()
+
+    assert {"error": 5} == suite.results, suite.output
+    assert {"displaced"} == {case.properties["fluxrun.reason"] for case in suite.cases.values()}
+    assert f"{seam} was displaced" in suite.case("refund").text
+    assert found in suite.case("refund").text
     assert 0 == upstream.hits
 
 
@@ -126,7 +150,7 @@ def test_displaced_seam_is_named(shared: Kiosk, upstream: Upstream) -> None:
     assert {"displaced"} == {case.properties["fluxrun.reason"] for case in suite.cases.values()}
     text = suite.case("refund").text
     assert "HTTPTransport.handle_request was displaced" in text
-    assert "it is now httpx._transports.default.HTTPTransport.handle_request" in text
+    assert "it is now httpx._transports.default.HTTPTransport.handle_request of " in text
     assert "Traceback" not in suite.output
     assert 0 == upstream.hits
 

@@ -148,7 +148,8 @@ def test_forked_child_records_for_itself(producing: Producing):
 def test_disabled_patches_nothing(producing: Producing):
     """Off means off."""
     shown, _ = producing.run(
-        "from pytest_fluxrun import patching; attempt('x'); print(patching.installed(), fluxrun.flush(1), recording_status())",
+        "from pytest_fluxrun import patching; attempt('x')\n"
+        "print(patching.installed(), fluxrun.flush(1), recording_status())",
         FLUXRUN_DISABLED="1",
     )
     assert "() True {}" == shown.strip()
