@@ -37,8 +37,8 @@ class Asyncio(Seams):
 def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
     """Spawn a lane for the task.
 
-    A server's task gets none: on a kept-alive connection the next request is read, and its task started, in the context of
-    the request before, whose background tasks may still be under way.
+    A server's task gets none: on a kept-alive connection the next request is read, and its task started, in the context
+    of the request before, whose background tasks may still be under way. The lifespan's belongs to the preamble.
     """
 
     @functools.wraps(original)
@@ -47,7 +47,8 @@ def _create_task(original: Callable[..., Any]) -> Callable[..., Any]:
         if parent is None:
             return original(self, coro, **kwargs)
         code = getattr(coro, "cr_code", None)
-        lane = None if code is not None and is_server(code.co_filename) else parent.spawn(name_of(coro))
+        of_server = code is not None and is_server(code.co_filename) and not parent.session.preamble
+        lane = None if of_server else parent.spawn(name_of(coro))
         context = kwargs.get("context")
         if context is not None:
             _enter(context, lane)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime  # noqa: ICN001 - its classes are looked up as the app's are, not copied
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,8 +29,6 @@ from pytest_fluxrun.run import Recording, Run
 __all__ = ["Replayed", "Stage"]
 
 T = TypeVar("T")
-_CLASSES = {"datetime": datetime.datetime, "date": datetime.date}
-"""What freezegun replaces; each module of the app then reads a clock that no run serves."""
 _EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
 
 
@@ -304,9 +302,9 @@ def _refuse_displaced() -> None:
     found = [(seam.seam, f"it is now {seam.found}") for seam in patching.displaced()]
     found += [(function, "something else, such as time-machine, has interposed it") for function in ambient.displaced()]
     found += [
-        (f"datetime.{name}", f"it is now {now.__module__}.{now.__qualname__}")
-        for name, original in _CLASSES.items()
-        if (now := getattr(datetime, name)) is not original
+        (f"datetime.{name}", f"it is now {now.__module__}.{now.__qualname__}")  # freezegun's: no run serves its clock
+        for name, now in (("datetime", datetime.datetime), ("date", datetime.date))
+        if now.__module__ != "datetime"
     ]
     if found:
         seam, why = found[0]
@@ -314,7 +312,7 @@ def _refuse_displaced() -> None:
             f"the seam {seam} was displaced",
             reasons=("displaced",),
             why=f"{why}; a call through it would go live unseen",
-            next_step="keep that patch (an autouse fixture, or a plugin that restores in the wrong order) away from the runs, "
+            next_step="keep that patch (an autouse fixture, a plugin that restores out of order) away from the runs, "
             "or run `pytest --fluxrun-dir=...` by itself",
         )
 

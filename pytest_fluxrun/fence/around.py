@@ -72,16 +72,18 @@ class Fence:
         install_hook()
         self._methods.set()
         self._before = raise_rules(self._rules)
-        if SUPPORTED:
-            try:
+        try:
+            if SUPPORTED:
                 self._rules.killed = self._dead_ends.lay()
-            except OSError as error:
-                self._lower()
-                raise FluxRunError(
-                    "the fence could not be put up",
-                    why=f"setting open connections aside failed: {error.strerror}",
-                    next_step="raise the limit of open files (`ulimit -n`) or close connections before the replay",
-                ) from error
+        except BaseException as error:
+            self._lower()
+            if not isinstance(error, OSError):
+                raise
+            raise FluxRunError(
+                "the fence could not be put up",
+                why=f"setting open connections aside failed: {error.strerror}",
+                next_step="raise the limit of open files (`ulimit -n`) or close connections before the replay",
+            ) from error
         return self
 
     def __exit__(

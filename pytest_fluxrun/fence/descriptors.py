@@ -6,6 +6,7 @@ survive the exchange. Each original is kept as a copy at a high number while a d
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import errno
 import fcntl
@@ -175,7 +176,7 @@ def _leading_outside(sockets: Mapping[int, int], keep: frozenset[int]) -> list[i
 def _ends(descriptor: int) -> tuple[Any, Any] | None:
     """(own name, peer's name) of a socket that leads somewhere; the peer None where it could still be addressed."""
     try:
-        sock = socket.socket(fileno=descriptor)
+        sock = _socket.socket(fileno=descriptor)
     except OSError:
         return None
     try:
@@ -188,7 +189,7 @@ def _ends(descriptor: int) -> tuple[Any, Any] | None:
         sock.detach()
 
 
-def _named_ends(sock: socket.socket, descriptor: int) -> tuple[Any, Any] | None:
+def _named_ends(sock: _socket.socket, descriptor: int) -> tuple[Any, Any] | None:
     unix = sock.family == socket.AF_UNIX
     try:
         peer = sock.getpeername()
@@ -201,7 +202,7 @@ def _named_ends(sock: socket.socket, descriptor: int) -> tuple[Any, Any] | None:
 
 def _listens(descriptor: int) -> bool:
     try:
-        sock = socket.socket(fileno=descriptor)
+        sock = _socket.socket(fileno=descriptor)
     except OSError:
         return False
     try:
@@ -214,7 +215,7 @@ def _listens(descriptor: int) -> bool:
 
 def _dead_socket() -> int:
     """A descriptor on which every send fails with EPIPE and every read is at its end."""
-    near, far = socket.socketpair()
+    near, far = _socket.socketpair()  # raw sockets: a plugin may forbid `socket.socket` itself
     near.shutdown(socket.SHUT_RDWR)
     far.close()
     return near.detach()

@@ -80,7 +80,7 @@ class Sql(Kind):
         return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
     def named_values(self, request: Request, answer: Any) -> Iterable[tuple[str, Any]]:
-        """Named binds; positional ones by the column they are inserted into or compared with; the answer's columns."""
+        """Named binds; positional ones by the column they fill or are compared with; each column of the answer."""
         rows = request["binds"] if request["many"] else [request["binds"]]
         names = _bind_names(folded(request["sql"]))
         for binds in rows or ():
@@ -93,8 +93,8 @@ class Sql(Kind):
                 decoded = decode(answer["rows"])
             except FluxRunError:
                 return
-            for row in decoded:
-                yield from zip(answer["columns"], row, strict=False)
+            for index, column in enumerate(answer["columns"]):
+                yield column, [row[index] for row in decoded if index < len(row)]
 
 
 SQL = Sql()

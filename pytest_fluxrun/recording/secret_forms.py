@@ -21,6 +21,9 @@ _SHORTEST_CORE: Final = 8
 _OWN_PLACE_WIDTH: Final = 8
 _MAX_TRIES: Final = 100
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SAME_EVERYWHERE: Final = re.compile(r"[A-Za-z0-9_.~-]+")
+"""What neither JSON nor a URL escapes."""
+
 _DIGITS: Final = re.compile(r"[0-9]+")
 _HEX: Final = re.compile(r"(?=.*[0-9])(?:[0-9a-f]+|[0-9A-F]+)(?:-(?:[0-9a-f]+|[0-9A-F]+))*")
 
@@ -103,7 +106,7 @@ def forms(secret: str, token: str) -> Iterator[tuple[str, str]]:
 
 def _all_forms(secret: str, token: str) -> Iterator[tuple[str, str]]:
     yield secret, token
-    if not (secret.isascii() and secret.isalnum()):
+    if _SAME_EVERYWHERE.fullmatch(secret) is None:
         for form in (escaped(secret), json.dumps(secret)[1:-1]):
             yield form, token
             yield escaped(form), token

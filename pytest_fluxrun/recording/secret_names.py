@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-__all__ = ["STEMS", "DenyList", "Sort", "deny_list"]
+__all__ = ["STEMS", "TWO_LETTERS", "DenyList", "Sort", "deny_list"]
 
 
 class Sort(Enum):
@@ -139,6 +139,9 @@ STEMS: Final = (
 )
 """Lower-case fragments, one of which each denied name holds: a cheap test before anything is parsed."""
 
+TWO_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
+"""What each stem holds, so that a text without it names no secret."""
+
 _MAX_KNOWN: Final = 10_000
 _SPLIT: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -148,6 +151,8 @@ class DenyList:
 
     Attributes:
         known: what was judged so far, to look up in the hot loops; may forget.
+        stems: those of the project's own names besides `STEMS`.
+        stems_have_letters: whether each holds `TWO_LETTERS`.
 
     Args:
         deny: further names; each counts wherever it occurs in a name, without regard to case and separators.
@@ -159,6 +164,7 @@ class DenyList:
         self._allowed = frozenset(map(_flat, allow))
         self.known: dict[str, Sort] = {}
         self.stems = (*STEMS, *(name.lower() for name in deny if name))
+        self.stems_have_letters = all(map(TWO_LETTERS.search, self.stems))
 
     def sort(self, name: str) -> Sort:
         """What the name says. Remembered, for names repeat."""

@@ -17,10 +17,11 @@ from urllib.parse import unquote_plus
 import orjson
 
 from pytest_fluxrun.recording.secret_forms import SHORTEST
-from pytest_fluxrun.recording.secret_names import DenyList, Sort
+from pytest_fluxrun.recording.secret_names import TWO_LETTERS, DenyList, Sort
 
 __all__ = ["BYTES_TAGS", "Search", "bytes_of", "is_plain_word", "secrets_by_look"]
 
+_PLAIN: Final = Sort.PLAIN
 BYTES_TAGS: Final = frozenset({"bytes", "bytearray", "memoryview"})
 _MAX_INFLATED: Final = 4 * 2**20
 _MAX_NESTED: Final = 8
@@ -28,6 +29,7 @@ _LEAVES: Final = frozenset({int, float, bool, type(None)})
 _SHORTEST_NUMBER: Final = 3
 _SHORTEST_PART: Final = 16
 _LONGEST_PROSE: Final = 100_000
+_SHORT_TEXT: Final = 40
 
 _COMMON: Final = frozenset(
     [
@@ -80,18 +82,23 @@ _TAIL: Final = re.compile(r"[\w.\-\]%]*[\"']?(?:=|:\s?|\s?=>\s?)[\"']?([^\s&;,\"
 _NAME_END: Final = re.compile(r"[\w.\-\[%]*\Z")
 _SQL: Final = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|MERGE|REPLACE)\b", re.IGNORECASE)
 _SQL_LITERAL: Final = re.compile(r"(\w+)[\"`\]]?\s*(?:=|<>|!=|LIKE)\s*'((?:[^']|'')+)'", re.IGNORECASE)
-_BY_LOOK: Final = (
-    ("-----BEGIN", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.+?)-----END [A-Z ]*PRIVATE KEY-----")),
-    ("fluxrun-", re.compile(r"fluxrun-(?:key|token)-[\w.-]+")),
-    ("eyJ", _JWT),
-    ("AKIA", re.compile(r"\bAKIA[0-9A-Z]{16}\b")),
-    ("ASIA", re.compile(r"\bASIA[0-9A-Z]{16}\b")),
-    ("sk_live_", re.compile(r"\bsk_live_\w{10,}")),
-    ("whsec_", re.compile(r"\bwhsec_[\w+/=]{10,}")),
-    ("ghp_", re.compile(r"\bghp_\w{20,}")),
-    ("xox", re.compile(r"\bxox[abprs]-[\w-]{10,}")),
-    ("AIza", re.compile(r"\bAIza[\w-]{35}")),
+_BY_LOOK: Final = tuple(
+    (re.compile(mark), tuple(map(re.compile, patterns)))
+    for mark, *patterns in (
+        ("-----BEGIN", "-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.+?)-----END [A-Z ]*PRIVATE KEY-----"),
+        ("fluxrun-", r"fluxrun-(?:key|token)-[\w.-]+"),
+        ("eyJ", _JWT.pattern),
+        ("AKIA|ASIA|AIza", r"\bAKIA[0-9A-Z]{16}\b", r"\bASIA[0-9A-Z]{16}\b", r"\bAIza[\w-]{35}"),
+        (
+            "_(?:(?<=sk_live_)|(?<=whsec_)|(?<=ghp_))",
+            r"\bsk_live_\w{10,}",
+            r"\bwhsec_[\w+/=]{10,}",
+            r"\bghp_\w{20,}",
+        ),
+        ("xox[abprs]-", r"\bxox[abprs]-[\w-]{10,}"),
+    )
 )
+"""A mark that is quick to look for, as it begins with one rare character, and what to look for where it is."""
 
 
 class Search:
@@ -99,7 +106,6 @@ class Search:
 
     Args:
         names: the deny-list.
-        stems: those fragments of denied names that occur in the document at all.
         check: called now and then; raises when the time is up.
 
     Attributes:
@@ -109,15 +115,15 @@ class Search:
         keys: every dict key of the document, which a secret that is a plain word must not break.
     """
 
-    def __init__(self, names: DenyList, stems: tuple[str, ...], check: Callable[[], None]) -> None:
+    def __init__(self, names: DenyList, check: Callable[[], None]) -> None:
         self.secrets: dict[str, None] = {}
         self.own_place: dict[tuple[str, str | int], None] = {}
         self.packed: dict[str, None] = {}
         self.keys: set[str] = set()
         self._sort = names.sort
         self._known = names.known
-        self._all_stems = names.stems
-        self._stems = stems
+        self._stems = names.stems
+        self._stems_have_letters = names.stems_have_letters
         self._check = check
         self._nested = 0
 
@@ -140,8 +146,10 @@ class Search:
             if kind is str:
                 if ":" in item or "=" in item:
                     self.text(item)
-            elif kind not in _LEAVES:
-                self.walk(item)
+            elif kind is list:
+                self._list(item)
+            elif kind is dict:
+                self._dict(item)
 
     def _dict(self, mapping: dict[str, Any]) -> None:
         tag = mapping.get("~")
@@ -151,21 +159,25 @@ class Search:
             return
         self._check()
         self.keys.update(mapping)
+        known = self._known
         for name, item in mapping.items():
-            self.named(name, item)
+            kind = type(item)
+            if kind in _LEAVES or (kind is str and ":" not in item and "=" not in item):
+                if known.get(name) is not _PLAIN:
+                    self.named(name, item)
+            else:
+                self.named(name, item)
 
     def _bytes(self, packed: str) -> None:
         self.packed[packed] = None
-        stems, self._stems = self._stems, self._all_stems  # the document's text doesn't show what bytes hold
         self.text(bytes_of(packed).decode("utf-8", "replace"))
-        self._stems = stems
 
     # -- by name
 
     def named(self, name: str, item: Any) -> None:
         """Judge a value by its name, then look inside it."""
         sort = self._known.get(name) or self._sort(name)
-        if sort is not Sort.PLAIN:
+        if sort is not _PLAIN:
             self._denied(name, item, sort)
         kind = type(item)
         if kind is str:
@@ -176,14 +188,18 @@ class Search:
 
     def judge(self, name: str, item: Any) -> None:
         """Judge a value by a name that a kind gave: dotted below its container, `cookie.` before a cookie's."""
-        if self._known.get(name) is Sort.PLAIN:
+        if self._known.get(name) is _PLAIN:
+            return
+        if type(item) is list:
+            for one in item:
+                self.judge(name, one)
             return
         if type(item) in (bytes, bytearray, memoryview):
             item = bytes(item).decode("utf-8", "replace")
         head, _, last = name.rpartition(".")
         if head == "cookie":
             self._cookie(last, item)
-        elif (sort := self._sort(last)) is not Sort.PLAIN:
+        elif (sort := self._sort(last)) is not _PLAIN:
             self._denied(last, item, sort)
 
     def _denied(self, name: str, item: Any, sort: Sort) -> None:
@@ -228,7 +244,7 @@ class Search:
         """A cookie's value is a secret where its name says so or where it looks like one; `theme=dark` isn't."""
         if type(value) is not str:
             return
-        if self._sort(name) is not Sort.PLAIN:
+        if self._sort(name) is not _PLAIN:
             self._denied_text(name, value, Sort.SECRET)
         elif _looks_random(value):
             self._add(name, value)
@@ -253,15 +269,17 @@ class Search:
         if "://" in text and "@" in text:
             for user, password in _USER_INFO.findall(text):
                 self._add("password", password or user)
+        if text[0] in "{[" and self._json(text):
+            return
+        if self._stems_have_letters and len(text) < _SHORT_TEXT and TWO_LETTERS.search(text) is None:
+            return  # a timestamp, a version, a ratio
         lowered = text.lower()
         stems = [stem for stem in self._stems if stem in lowered]
         if not stems:
             return
-        if text[0] in "{[" and self._json(text):
-            return
         if _SQL.match(text):
             for name, literal in _SQL_LITERAL.findall(text):
-                if self._sort(name) is not Sort.PLAIN:
+                if self._sort(name) is not _PLAIN:
                     self._add(name, literal.replace("''", "'"))
         elif len(text) <= _LONGEST_PROSE:
             self._pairs(text, lowered, stems)
@@ -282,9 +300,10 @@ class Search:
     def _plain(self, node: Any) -> None:
         """JSON of the app's own, in which `~` is no tag and a list of two is no pair."""
         if type(node) is dict:
+            known = self._known
             for name, item in node.items():
-                sort = self._known.get(name) or self._sort(name)
-                if sort is not Sort.PLAIN:
+                sort = known.get(name) or self._sort(name)
+                if sort is not _PLAIN:
                     self._denied(name, item, sort)
                 kind = type(item)
                 if kind is str:
@@ -308,7 +327,7 @@ class Search:
                     name = (
                         text[begins.start() if begins else at : at] + re.split(r"[=:\"']", text[at : found.start(1)])[0]
                     )
-                    if self._sort(name) is not Sort.PLAIN:
+                    if self._sort(name) is not _PLAIN:
                         self._denied_text(name, _unquoted(found[1]), Sort.NUMBER_TOO)
                 at = lowered.find(stem, at + len(stem))
         self._check()
@@ -360,9 +379,10 @@ def _basic_parts(text: str) -> list[str]:
 def secrets_by_look(blob: str) -> list[str]:
     """Values that are secrets whatever their name, found in a document's JSON text."""
     found: list[str] = []
-    for mark, pattern in _BY_LOOK:
-        if mark in blob:
-            found += [match[1] if pattern is _JWT else match[0] for match in pattern.finditer(blob)]
+    for mark, patterns in _BY_LOOK:
+        if mark.search(blob):
+            for pattern in patterns:
+                found += [match[match.lastindex or 0] for match in pattern.finditer(blob)]
     return found
 
 

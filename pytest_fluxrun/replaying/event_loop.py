@@ -88,11 +88,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.enter(clock)
 
     def _make_self_pipe(self) -> None:
-        """As the base class, of raw sockets: a session that forbids `socket.socket` (pytest-socket) doesn't mean these."""
+        """As the base class, of raw sockets: who forbids `socket.socket` (pytest-socket) doesn't mean these."""
         self._ssock, self._csock = _socket.socketpair()
         self._ssock.setblocking(False)
         self._csock.setblocking(False)
-        self._internal_fds += 1
+        self._internal_fds += 1  # type: ignore[attr-defined]  # of the base class
         self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]  # of the base class
 
     def time(self) -> float:

@@ -215,6 +215,9 @@ def opaque_names(value: Value) -> Iterator[str]:
 # -- reading
 
 
+_NESTED: Final = frozenset({dict, list})
+
+
 class _Decoder:
     """One decoding. `lenient` gives plain contents for typed objects and a note for opaque ones, instead of failing."""
 
@@ -235,9 +238,9 @@ class _Decoder:
                 "a recorded value can't be read", why=f"it is nested deeper than {_MAX_JSON_DEPTH} levels"
             )
         if kind is list:
-            decoded: Any = [self.value(item) for item in value]
+            decoded: Any = [self.value(item) if type(item) in _NESTED else item for item in value]
         elif (tag := value.get("~")) is None:
-            decoded = {key: self.value(item) for key, item in value.items()}
+            decoded = {key: self.value(item) if type(item) in _NESTED else item for key, item in value.items()}
         else:
             decoded = self._tagged(tag, value)
         self.depth -= 1

@@ -43,7 +43,7 @@ def test_recorded_httpx():
     assert httpx.get("http://faked.test/taped").text == "by vcrpy"
 
 def test_plain_vcrpy():
-    with vcr.use_cassette("cassettes/test_vcr/test_recorded.yaml", record_mode="none"):
+    with vcr.use_cassette("tests/cassettes/test_vcr/test_recorded.yaml", record_mode="none"):
         assert requests.get("http://faked.test/taped").text == "by vcrpy"
 """,
     "cassettes/test_vcr/test_recorded.yaml": """\
@@ -69,7 +69,7 @@ def test_time_machine():
 
 def test_time_machine_fixture(time_machine):
     time_machine.move_to("2001-02-03T00:00:00Z", tick=False)
-    assert datetime.date.today() == datetime.date(2001, 2, 3)
+    assert time.time() == 981158400
 
 @freezegun.freeze_time("2012-01-14")
 def test_freezegun():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import socket
+import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -32,9 +32,7 @@ import time_machine
 from datetime import UTC, datetime, timedelta
 
 TRAVELLER = time_machine.travel(datetime.now(UTC) + timedelta(days=366), tick=True)
-
-def pytest_sessionstart(session):
-    TRAVELLER.start()
+TRAVELLER.start()
 
 def pytest_sessionfinish(session):
     print(f"the year was {datetime.now(UTC).year}")
@@ -158,15 +156,11 @@ def test_a_year_later_in_random_order(shop: Project, runs: dict[str, Run]) -> No
 
 
 def _year(unix_s: int) -> int:
-    import time
-
     return time.gmtime(unix_s).tm_year
 
 
 def test_hook_of_the_door_counts(shop: Project) -> None:
     """The listener that must hear nothing does hear a connection."""
-    import socket
-
     with Door(0) as door:
         port = door._listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as sock:
