@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from measuring import heading, print_row
+
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import LANE, Clock, Lane
 
-CALLS, ROUNDS = 20_000, 40
+CALLS, ROUNDS = 20_000, 25
 
 
 class Owner:
@@ -63,8 +65,7 @@ def recording(function: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Print the medians and the medians of the differences within a round."""
-    print(f"native: {ambient.is_native()}   {ROUNDS} interleaved rounds of {CALLS:,} calls, ns a call")
-    print(f"{'function':20}{'bare':>8}{'idle +':>9}{'recording +':>13}")
+    heading(f"Clock and entropy, {'C extension' if ambient.is_native() else 'pure'}: ns a read, {ROUNDS} rounds in turn")
     for name, function in (
         ("time.time", time.time),
         ("time.monotonic", time.monotonic),
@@ -75,7 +76,9 @@ def main() -> None:
         without = statistics.median(first for first, _, _ in rounds)
         idling = statistics.median(second - first for first, second, _ in rounds)
         recorded = statistics.median(third - first for first, _, third in rounds)
-        print(f"{name:20}{without:8.0f}{idling:9.1f}{recorded:13.0f}")
+        print_row(f"{name}: bare", without, "ns")
+        print_row(f"{name}: seams, no run, adds", idling, "ns")
+        print_row(f"{name}: recording adds", recorded, "ns")
 
 
 if __name__ == "__main__":

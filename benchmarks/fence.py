@@ -10,6 +10,8 @@ import statistics
 import sys
 import time
 
+from measuring import heading, print_row
+
 from pytest_fluxrun.fence import Fence
 
 ROUNDS = 400
@@ -18,12 +20,13 @@ EVENTS = 200_000
 
 def main() -> None:
     """Print every row."""
+    heading(f"The fence around an item, median of {ROUNDS}")
     bare_ns = _event_ns()
     with Fence():
         pass
-    _print("audited event, fence down", max(_event_ns() - bare_ns, 0), 100, "ns")
-    _print("enter and leave, no connection", _enter_leave_us(0), 120, "µs")
-    _print("enter and leave, 10 connections", _enter_leave_us(10), 400, "µs")
+    print_row("audited event, fence down", max(_event_ns() - bare_ns, 0), "ns", 100)
+    print_row("enter and leave, no connection", _enter_leave_us(0), "µs", 120)
+    print_row("enter and leave, 10 connections", _enter_leave_us(10), "µs", 400)
 
 
 def _event_ns() -> float:
@@ -55,10 +58,6 @@ def _once_us() -> float:
     with Fence():
         pass
     return (time.perf_counter_ns() - started) / 1000
-
-
-def _print(what: str, value: float, bar: float, unit: str) -> None:
-    print(f"{what:<34} {value:8.1f} {unit}   bar {bar} {unit}   {'met' if value <= bar else 'NOT MET'}")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-
 import orjson
+from measuring import heading, print_row, thread_cpu_us
 
 from pytest_fluxrun.recording.redaction import redact_run
 from pytest_fluxrun.run import Interaction, Recording, Run
 
 BAR_MS = 0.6
-ROUNDS = 200
+TIMES = 600
 
 
 def typical_run() -> Run:
@@ -63,18 +61,12 @@ def typical_run() -> Run:
 
 
 def main() -> None:
-    """Print the size, the median and the bar."""
+    """Print the median, scaled to 20 KB."""
     run = typical_run()
     size = len(run.to_payload())
-    times = []
-    for _ in range(ROUNDS):
-        before = time.thread_time_ns()
-        redact_run(run)
-        times.append(time.thread_time_ns() - before)
-    took_ms = statistics.median(times) / 1e6
-    print(
-        f"redact {size / 1000:.1f} KB: {took_ms:.3f} ms, {took_ms * 20_000 / size:.3f} ms per 20 KB (bar {BAR_MS} ms)"
-    )
+    took_ms = thread_cpu_us(lambda: redact_run(run), times=TIMES) / 1000
+    heading(f"Redaction of a run of {size / 1000:.1f} KB: CPU, median of {TIMES}")
+    print_row("redact 20 KB", took_ms * 20_000 / size, "ms", BAR_MS, f"{took_ms:.3f} ms for this run")
 
 
 if __name__ == "__main__":

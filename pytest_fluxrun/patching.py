@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Displaced", "Patch", "displaced", "install", "installed", "restore_all"]
+__all__ = ["Displaced", "Patch", "displaced", "install", "installed", "installed_patches", "restore_all"]
 
 _ABSENT: Any = object()
 
@@ -68,6 +68,11 @@ def install(patches: Iterable[Patch]) -> None:
 def installed() -> tuple[str, ...]:
     """Names of the seams now installed, in the order of installation."""
     return tuple(_name(seam.patch) for seam in list(_seams.values()))
+
+
+def installed_patches() -> tuple[Patch, ...]:
+    """The patches now installed, in order: what `install` takes to put them back after `restore_all`."""
+    return tuple(seam.patch for seam in list(_seams.values()))
 
 
 def displaced() -> tuple[Displaced, ...]:

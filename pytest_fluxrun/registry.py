@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pytest_fluxrun.run import Interaction
 
 __all__ = [
     "boundary_named",
+    "broken_boundaries",
     "declared_boundaries",
     "entry_kind",
     "install_seams",
@@ -64,6 +66,8 @@ class _Source:
 
 _loaded: dict[str, Seams] = {}
 _hooked: set[str] = set()
+_broken: dict[str, str] = {}
+_log = logging.getLogger("pytest_fluxrun")
 
 
 def install_seams() -> None:
@@ -142,7 +146,22 @@ def _entries() -> tuple[Entry, ...]:
     return tuple(import_module(f"{_ENTRIES}.{name}").entry for name in names)
 
 
+def broken_boundaries() -> tuple[str, ...]:
+    """Boundaries that could not be installed, each with the reason: calls through their libraries aren't seen."""
+    return tuple(f"{name}: {reason}" for name, reason in _broken.items())
+
+
 def _wake(source: _Source, module: Any) -> None:
+    """Install a boundary. One that fails must not break the host's import: it is logged, and named at replay."""
+    try:
+        _install(source, module)
+    except Exception as error:  # a third party's boundary may fail in any way
+        if source.name not in _broken:
+            _broken[source.name] = f"{type(error).__name__}: {error}"
+            _log.warning("FluxRun can't see calls of %s: its boundary failed: %s", source.name, _broken[source.name])
+
+
+def _install(source: _Source, module: Any) -> None:
     seams = _loaded.get(source.name)
     if seams is None:
         seams = _loaded[source.name] = source.load()

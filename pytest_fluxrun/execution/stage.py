@@ -299,6 +299,14 @@ def _refuse_unready(run: Run) -> None:
 
 
 def _refuse_displaced() -> None:
+    broken = registry.broken_boundaries()
+    if broken:
+        raise RunNotReady(
+            f"the boundary {broken[0].partition(':')[0]} could not be installed",
+            reasons=("broken-boundary",),
+            why=broken[0],
+            next_step="calls through its library would go live unseen: repair or uninstall the boundary",
+        )
     found = [(seam.seam, f"it is now {seam.found}") for seam in patching.displaced()]
     found += [(function, "something else, such as time-machine, has interposed it") for function in ambient.displaced()]
     found += [

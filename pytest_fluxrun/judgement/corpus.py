@@ -15,7 +15,17 @@ from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_gua
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.store import SUFFIX
 
-__all__ = ["Keyring", "Placed", "all_placed", "default_key_file", "find_run", "keyring_for", "open_placed", "opened", "scan"]
+__all__ = [
+    "Keyring",
+    "Placed",
+    "all_placed",
+    "default_key_file",
+    "find_run",
+    "keyring_for",
+    "open_placed",
+    "opened",
+    "scan",
+]
 
 _RUN_ID_LENGTH = 26
 

@@ -22,7 +22,7 @@ from pytest_fluxrun.judgement.comparison import (
     text_matches,
 )
 from pytest_fluxrun.judgement.guard import Fix, Guard
-from pytest_fluxrun.judgement.redacted import same_but_redacted
+from pytest_fluxrun.tokens import Tokens
 
 __all__ = ["Judgement", "Verdict", "judge"]
 
@@ -93,10 +93,11 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
 
 def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
     ignored = guard.ignore.paths if guard else ()
+    tokens = Tokens(evidence.tokens)
     from_recorded = [
         difference
         for difference in compare_outcomes(evidence.recorded, evidence.outcome, ignored)
-        if not same_but_redacted(difference.expected, difference.got, evidence.tokens)
+        if not tokens.alike(difference.expected, difference.got)
     ]
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
@@ -119,11 +120,12 @@ def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool
 
 
 def _from_logs(evidence: Evidence) -> list[OutcomeDifference]:
+    tokens = Tokens(evidence.tokens)
     pairs = zip_longest(evidence.recorded_logs, evidence.logs, fillvalue=ABSENT)
     return [
         OutcomeDifference(f"logs[{index}]", recorded, got)
         for index, (recorded, got) in enumerate(pairs)
-        if recorded != got and not same_but_redacted(recorded, got, evidence.tokens)
+        if recorded != got and not tokens.alike(recorded, got)
     ]
 
 

@@ -74,7 +74,7 @@ _COMMON: Final = frozenset(
     ],
 )
 _WORD: Final = re.compile(r"[a-z_]+")
-_SCHEME: Final = re.compile(r"(?:Bearer|Basic|Token|ApiKey|Negotiate|Digest|JWT|[A-Z0-9-]{4,})\s+(?=\S)", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?:(?i:Bearer|Basic|Token|ApiKey|Negotiate|Digest|JWT)|[A-Z0-9-]{4,})\s+(?=\S)")
 _PARTS: Final = re.compile(r"[\w.-]+=[^,;\s]+(?:[,;]\s*[\w.-]+=[^,;\s]*)*")
 _JWT: Final = re.compile(r"eyJ[\w-]{5,}\.eyJ[\w-]{2,}\.([\w-]{16,})")
 _USER_INFO: Final = re.compile(r"://([^/\s:@\"'?#]*):?([^/\s@\"'?#]*)@")

@@ -50,7 +50,7 @@ class _Service:
     dropped: Counter[str] = field(default_factory=Counter)
     logged: set[str] = field(default_factory=set)
     preamble_dump: Recording | None = None
-    draw: Callable[[], float] = field(default_factory=lambda: random.Random(os.getpid()).random)
+    draw: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
     writer: Writer[_Finished] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +95,7 @@ class _Service:
         try:
             if self.preamble_dump is None:
                 self.preamble_dump = dump_preamble(self.preamble)
+                self.preamble.release()
             self.sealer.store(finished.recorder, finished.ending, self.preamble_dump, finished.reason)
         except FluxRunError as failure:
             self.drop(type(failure).__name__, failure)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pytest_fluxrun.boundary import Kind, Request
 from pytest_fluxrun.run import Interaction, LaneSpec
+from pytest_fluxrun.tokens import Tokens
 from pytest_fluxrun.values import decode
 
 __all__ = ["Matcher"]
@@ -36,10 +37,6 @@ class _Queue:
         self.by_position[lane.position].append(index)
 
 
-_NOT_PAST_QUOTES = r"""[^"'&\n]+?"""
-"""Where the recording has a token: what doesn't leave its JSON string, its parameter of a query, its SQL literal."""
-
-
 class Matcher:
     """The unplayed interactions of one recording. Not thread-safe: the replayer holds its lock.
 
@@ -58,7 +55,7 @@ class Matcher:
         self._requests: dict[int, Request] = {}
         self._exact: dict[str, dict[str, _Queue]] = {}
         self._operations: dict[tuple[str, str], _Queue] = defaultdict(_Queue)
-        self._token = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
+        self._tokens = Tokens(tokens)
         self._redacted: dict[tuple[str, str], list[tuple[re.Pattern[str], str]]] = defaultdict(list)
 
     def request(self, index: int) -> Request:
@@ -130,11 +127,9 @@ class Matcher:
                 request, lane = self.request(index), self._lanes[interaction.lane]
                 canonical = kind.canonical(request)
                 known[canonical].add(index, lane)
-                if self._token is not None and self._token.search(canonical):
-                    pattern = _NOT_PAST_QUOTES.join(map(re.escape, self._token.split(canonical)))
-                    self._redacted[kind.name, kind.operation(request)].append(
-                        (re.compile(pattern, re.DOTALL), canonical)
-                    )
+                pattern = self._tokens.pattern(canonical)
+                if pattern is not None:
+                    self._redacted[kind.name, kind.operation(request)].append((pattern, canonical))
                 if interaction.effect:
                     self._operations[kind.name, kind.operation(request)].add(index, lane)
             self._exact[kind.name] = dict(known)

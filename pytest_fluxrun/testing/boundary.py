@@ -81,9 +81,12 @@ class BoundaryContract:
     @pytest.fixture(autouse=True)
     def _seams(self) -> Iterator[None]:
         """The boundary's seams for the length of a test; those of a plugin in the same process are put back."""
+        others = patching.installed_patches()
+        patching.restore_all()
         self.install()
         yield
         patching.restore_all()
+        patching.install(others)
 
     def install(self) -> None:
         """Install the boundary's seams and its carriers'."""

@@ -115,17 +115,21 @@ class Upstream:
 
     def __init__(self, port: int = 0) -> None:
         self.hits = 0
+        self.body = b'{"rate": 3}'
+        self.headers: dict[str, str] = {}
         live = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 live.hits += 1
-                body = b'{"rate": 3}'
+                self.rfile.read(int(self.headers.get("content-length") or 0))
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
+                self.send_header("content-length", str(len(live.body)))
+                for name, value in live.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(live.body)
 
             do_POST = do_GET
 

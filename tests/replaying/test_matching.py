@@ -141,11 +141,11 @@ def unredacted(kind: Kind, stored: dict[str, Any], live: dict[str, Any]) -> bool
 @pytest.mark.parametrize(
     ("live", "matches"),
     [
-        ({"key": "sk-live-123", "amount": 1}, True),
-        ({"key": "two words", "amount": 1}, True),
+        ({"key": "sk-live-1234", "amount": 1}, True),
+        ({"key": "two words 12", "amount": 1}, True),
         ({"key": "", "amount": 1}, False),
-        ({"key": "sk-live-123", "amount": 2}, False),
-        ({"amount": 1, "key": "sk-live-123", "to": "x"}, False),
+        ({"key": "sk-live-1234", "amount": 2}, False),
+        ({"amount": 1, "key": "sk-live-1234", "to": "x"}, False),
         ({"amount": 1, "key": "sk", "kez": "x"}, False),
         ({"key": ["a", "b"], "amount": 1}, False),
         ({"key": 'a"b', "amount": 1}, False),
@@ -163,8 +163,8 @@ def get(query: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("query", "matches"),
     [
-        ("key=sk-live&to=a", True),
-        ("key=sk-live&to=b", False),
+        ("key=sk-live-1234&to=a", True),
+        ("key=sk-live-1234&to=b", False),
         ("key=sk&kez=1&to=a", False),
         ("key=sk&to=b&to=a", False),
     ],

@@ -25,7 +25,7 @@ _SORTS = {
     "background": 30,
     "concurrent": 14,
     "time-out": 4,
-    "disconnect": 5,
+    "disconnect": 4,
 }
 _LATER = """\
 import time_machine
