@@ -65,7 +65,8 @@ def recording(function: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Print the medians and the medians of the differences within a round."""
-    heading(f"Clock and entropy, {'C extension' if ambient.is_native() else 'pure'}: ns a read, {ROUNDS} rounds in turn")
+    how = "C extension" if ambient.is_native() else "pure"
+    heading(f"Clock and entropy, {how}: ns a read, {ROUNDS} rounds in turn")
     for name, function in (
         ("time.time", time.time),
         ("time.monotonic", time.monotonic),

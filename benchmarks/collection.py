@@ -55,20 +55,21 @@ def main() -> None:
             "select-k": lambda: pytest(functions, "-k", "test_module_050 and test_50", plugin="", environment={}),
             "nothing": lambda: pytest(functions, "test_module_000.py::test_0", plugin="", environment={}),
         }
-        took: dict[str, list[Took]] = {name: [] for name in commands}
+        took: dict[str, list[Took]] = {way: [] for way in commands}
         for turn in range(ROUNDS + 1):
-            for name, command in commands.items():
+            for way, command in commands.items():
                 one = command()
                 if turn:
-                    took[name].append(one)
-    _print({name: median(each) for name, each in took.items()})
+                    took[way].append(one)
+    _print({way: median(each) for way, each in took.items()})
 
 
 def _print(took: dict[str, Took]) -> None:
     def wall(name: str) -> str:
         return f"{took[name].wall_s:.2f} s wall"
 
-    assert str(COUNT) in took["collect"].output and "1 test" in took["select"].output
+    assert str(COUNT) in took["collect"].output
+    assert "1 test" in took["select"].output
     heading(f"Collection of {COUNT:,} items: a whole pytest process, CPU time, median of {ROUNDS} in turn")
     print_row("collect guards", took["collect"].cpu_s, "s", 2.0, wall("collect"))
     print_row("collect guards: memory", took["collect"].peak_mib, "MiB", 130)

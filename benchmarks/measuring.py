@@ -21,7 +21,7 @@ def print_row(what: str, value: float, unit: str, bar: float | None = None, note
 
 
 def interleaved(variants: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
-    """Each variant's figure once a round, in turn, the order reversed every other round; the first round is a warm-up."""
+    """Each variant's figure once a round, in turn, the order reversed every other round; a first round warms up."""
     figures: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(rounds + 1):
         names = list(variants) if turn % 2 else list(reversed(variants))

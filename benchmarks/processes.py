@@ -1,4 +1,4 @@
-"""pytest in a process of its own, and what it took: wall time, CPU time, memory. Bytecode is cached outside the tree."""
+"""pytest in a process of its own, and what it took: time, memory. Bytecode is cached outside the tree."""
 
 from __future__ import annotations
 

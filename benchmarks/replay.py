@@ -1,7 +1,7 @@
-"""What replaying costs an item, in a session of 1,000 runs; vcrpy and pytest-recording beside it, and an empty test.
+"""What replaying costs an item, in a session of 1,000 runs; beside it vcrpy, pytest-recording and an empty test.
 
-Run by hand: `python benchmarks/replay.py`. A run is 1 httpx and 3 sqlite3 calls under an ASGI app. The others replay the
-same HTTP call and nothing else: they record no database, clock or entropy, and judge nothing but what the test asserts.
+Run by hand: `python benchmarks/replay.py`. A run is 1 httpx and 3 sqlite3 calls under an ASGI app. The others replay
+the same HTTP call and nothing else: they record no database, clock or entropy, and judge only what the test asserts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from processes import Took, median, pytest
 from upstream import upstream_server
 
 RUNS, SHARED, FRESH, ROUNDS = 1000, 300, 60, 3
+PLUGIN = "pytest_fluxrun.plugin"
 
 _CASE = """\
 import httpx, os, pytest
@@ -70,13 +71,9 @@ def main() -> None:
         assert len(list((runs / "runs").glob("*.fluxrun"))) == RUNS
         some = min(path.name for path in (runs / "runs").iterdir())
         ways: dict[str, Callable[[], Took]] = {
-            "fluxrun": lambda: pytest(runs, "--fluxrun-dir=runs", plugin="pytest_fluxrun.plugin", environment=environment),
+            "fluxrun": lambda: pytest(runs, "--fluxrun-dir=runs", plugin=PLUGIN, environment=environment),
             "fluxrun, 1": lambda: pytest(
-                runs,
-                "--fluxrun-dir=runs",
-                f"runs/{some}::replay",
-                plugin="pytest_fluxrun.plugin",
-                environment=environment,
+                runs, "--fluxrun-dir=runs", f"runs/{some}::replay", plugin=PLUGIN, environment=environment
             ),
             "empty": lambda: pytest(tests, "test_empty.py", plugin="", environment={"BENCH_UPSTREAM": url}),
             "empty, 1": lambda: _one(tests, "empty", url),
@@ -98,9 +95,7 @@ def _others(directory: Path, module: str, url: str, mode: str, *selected: str) -
     plugin = "pytest_recording.plugin" if module.startswith("recording") else ""
     options = [f"--record-mode={mode}"] if plugin else []
     environment = {"BENCH_UPSTREAM": url, "MODE": mode}
-    return pytest(
-        directory, *(selected or (f"test_{module}.py",)), *options, plugin=plugin, environment=environment
-    )
+    return pytest(directory, *(selected or (f"test_{module}.py",)), *options, plugin=plugin, environment=environment)
 
 
 def _one(directory: Path, module: str, url: str) -> Took:

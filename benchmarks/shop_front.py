@@ -1,4 +1,4 @@
-"""The app that is measured: an ASGI callable whose request makes one HTTP call and three of SQLite, and two clock reads.
+"""The app that is measured: an ASGI callable whose request makes one HTTP call and three of SQLite.
 
 `/fail` answers 500, which is always kept; the rest answers 200. Imported by the benchmarks and by the replays they run.
 """
@@ -45,7 +45,8 @@ async def front(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str,
         await _lifespan(receive, send)
         return
     client, database = Resources.client, Resources.database
-    assert client is not None and database is not None
+    assert client is not None
+    assert database is not None
     order = json.loads((await receive())["body"])
     row = database.execute("SELECT price FROM articles WHERE id = ?", (order["article"],)).fetchone()
     answer = (await client.post(f"{UPSTREAM}/charge", json={"amount": row[0] * order["quantity"]})).json()

@@ -1,10 +1,11 @@
 """A run as data, and its JSON form: reading and writing share this file. No I/O.
 
-Every `Value` here is the tagged JSON of `values`; offsets are nanoseconds since the recording began, by a monotonic clock.
+Every `Value` here is the tagged JSON of `values`; offsets are nanoseconds since the recording began, monotonic.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,11 +164,14 @@ class Run:
                 next_step="upgrade pytest-fluxrun here: `pip install -U pytest-fluxrun`",
             )
         try:
-            return _adapter.validate_python(document)
+            return _adapter().validate_python(document)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise DamagedBundle("the bundle's body isn't a run", why=f"{place}: {first['msg']}") from error
 
 
-_adapter = TypeAdapter(Run)
+@functools.cache
+def _adapter() -> TypeAdapter[Run]:
+    """Built on first use: it takes 20 ms, and a process that records reads no run."""
+    return TypeAdapter(Run)

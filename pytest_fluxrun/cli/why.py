@@ -53,7 +53,7 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
     except EntryNotFound as error:
         _refused(opened.id, error, "entry-not-found")
     for line in _report(project, opened, guard, replayed):
-        click.echo(printable(line))
+        click.echo(printable(line, keep="\n"))
     if not own_judgement(replayed, guard).passed:
         raise SystemExit(1)
 

@@ -62,11 +62,8 @@ class ForeignThreads:
         Args:
             own: idents of the run's threads, the caller among them.
         """
-        main = threading.main_thread().ident
         unsure = []
-        for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for debuggers
-            if ident in own or ident == main:
-                continue
+        for ident, frame in _frames_but(own, threading.main_thread().ident):
             known = frame if frame.f_code in _resting else _between_jobs(frame)
             if known is None:
                 unsure.append((ident, frame))
@@ -90,6 +87,15 @@ class ForeignThreads:
             elif now_ns - since_ns < _SURE_NS:
                 resting = False
         return resting
+
+
+def _frames_but(own: Container[int], main: int | None) -> list[tuple[int, FrameType]]:
+    """Where other threads are. The caller's frame stays in no variable: it would hold itself, and the app's objects."""
+    return [
+        (ident, frame)
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented, for debuggers
+        if ident not in own and ident != main
+    ]
 
 
 def _between_jobs(frame: FrameType) -> FrameType | None:

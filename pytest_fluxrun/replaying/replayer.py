@@ -65,6 +65,7 @@ class Replayer:
 
     Attributes:
         unrecorded: the first miss, or None.
+        returned: the entry has returned; a call of what it left running, if the run lacks it, is late and no miss.
         drifts: observations in the order of happening.
         played: crossings in the order of happening.
     """
@@ -91,6 +92,7 @@ class Replayer:
         self.played: list[Played] = []
         self.logs: list[Mapping[str, Any]] = []
         self.closed = False
+        self.returned = False
         self.late: list[str] = []
         self._run_id = run_id
         self._clock = clock
@@ -186,8 +188,7 @@ class Replayer:
             if self.unrecorded is not None:
                 raise self.unrecorded
             if self.closed:
-                self.late.append(_text(boundary, request))
-                raise self._unrecorded(boundary, call, "a call was made after the run had ended")
+                raise self._too_late(boundary, call)
             canonical = kind.canonical(request)
             effect = kind.is_effect(request)
             index = self.matcher.take(kind, canonical, lane.path, lane.position)
@@ -210,6 +211,8 @@ class Replayer:
                 return self.shared.interactions[shared], -1
             if call.otherwise is not None:
                 return None
+            if self.returned:
+                raise self._too_late(boundary, call)
             self._note(lane, -1, "miss", kind.text(request), effect=effect)
             self.unrecorded = self._unrecorded(boundary, call, "")
             raise self.unrecorded
@@ -267,6 +270,11 @@ class Replayer:
             lane.ambient, lane.inside = reads, False
             if position >= 0:
                 self._timeline.crossed(lane.path, lane.position, position)
+
+    def _too_late(self, boundary: Boundary[Any], call: Call) -> UnrecordedCall:
+        """Name a call as late; the lock is held."""
+        self.late.append(_text(boundary, call.form()))
+        return self._unrecorded(boundary, call, "a call was made after the run had ended")
 
     def _unrecorded(self, boundary: Boundary[Any], call: Call, what: str) -> UnrecordedCall:
         """The error for a call that nothing answers; the lock is held."""

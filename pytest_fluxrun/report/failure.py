@@ -101,14 +101,17 @@ def _next_step(run: Run, judgement: Judgement) -> str:
     short = run.id[:10]
     match judgement.verdict:
         case Verdict.REPRODUCED:
-            return f"fix the code; `fluxrun show {short}` shows the run, `fluxrun expect {short} --status …` states the fix"
+            states = "--status" if run.outcome.get("response") else "--returns"
+            return (
+                f"fix the code; `fluxrun show {short}` shows the run, `fluxrun expect {short} {states} …` states a fix"
+            )
         case Verdict.BEYOND:
             return (
                 f"`fluxrun expect {short} --beyond accept` guards that the failure is gone and no more, or record the "
                 "fixed behaviour as a run of its own"
             )
         case Verdict.LEAKED:
-            return "no boundary covers this call: use a covered library, wrap the object with fluxrun.host, or remove the call"
+            return "no boundary covers the call: use a covered library, wrap the object in fluxrun.host, or remove it"
         case Verdict.REGRESSED:
             return f"if the change is meant, `fluxrun expect {short}` states it; `fluxrun why {short}` shows every call"
         case _:

@@ -269,8 +269,36 @@ def test_why_lists_what_was_not_asked_for(shop: Any, command: Any) -> None:
 
     output = command("why", run.id).stdout
 
-    assert "Not asked for in this replay (1 call of 1):" in output
+    assert "\n\nNot asked for in this replay (1 call of 1):\n" in output
+    assert "\\n" not in output
     assert "1  httpx GET https://rates.example/usd" in output
+
+
+def test_what_a_task_did_that_nobody_awaited_is_replayed(shop: Any, command: Any) -> None:
+    """Work between calls took production so long that the task's call was within the run; a later one stays late."""
+    leaving = (
+        "import asyncio\nimport contextlib\n\n\nclass Ledger:\n    def write(self, what):\n        return None\n\n\n"
+        'ledger = fluxrun.host("ledger", Ledger())\n\n\nasync def audit():\n    await asyncio.sleep(0.02)\n'
+        '    ledger.write("audited")\n    await asyncio.sleep(0.001)\n    with contextlib.suppress(Exception):\n        ledger.write("late")\n'
+    )
+    change(
+        shop,
+        ("fluxrun.init()\n", f"fluxrun.init()\n{leaving}"),
+        ("def price", "async def price"),
+        ("    if amount", "    asyncio.create_task(audit())\n    await asyncio.sleep(0)\n    if amount"),
+    )
+    request = {"target": "ledger", "method": "write", "args": ["audited"], "kwargs": {}, "effect": True}
+    written = Interaction(
+        "host:ledger", "host", 1, 0, 45_000_000, 45_100_000, encode(request), answer={"value": None}, effect=True
+    )
+    run = shop.function_run(interactions=[written])
+    shop.store(run)
+
+    output = command("why", run.id).stdout
+
+    assert "It replays to its own outcome here." in output
+    assert "missing-effect" not in output
+    assert "late-call: host:ledger ledger.write('late')" in output
 
 
 def test_an_entry_that_is_not_registered_is_explained(shop: Any, command: Any) -> None:

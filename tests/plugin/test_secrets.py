@@ -102,10 +102,10 @@ def _assert_clean(kiosk: Kiosk, suite: Suite) -> None:
 
 
 def test_red_run_shows_no_secret(planted: Kiosk) -> None:
-    """A reproduced failure, as loud as pytest can be."""
+    """The recorded failure again, as loud as pytest can be."""
     suite = planted.replay(*_LOUD)
 
-    assert "reproduced" == suite.case("login").verdict, suite.output
+    assert "failed" == suite.case("login").result, suite.output
     _assert_clean(planted, suite)
 
 

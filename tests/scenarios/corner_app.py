@@ -1,4 +1,4 @@
-"""What plausible FastAPI code does that is hard to replay: one endpoint for each. Recorded under uvicorn, then replayed.
+"""What plausible FastAPI code does that is hard to replay: one endpoint for each.
 
 Every endpoint answers with what chance, time or another service decided, so that a replay which isn't faithful shows.
 """
@@ -62,7 +62,8 @@ logger = logging.getLogger(__name__)
 async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(DATABASE)) as database:
         database.executescript(
-            "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT UNIQUE, at TIMESTAMP); INSERT INTO notes (text) VALUES ('first');"
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT UNIQUE, at TIMESTAMP);"
+            "INSERT INTO notes (text) VALUES ('first');"
         )
     first = (await client.get("/draw", params={"of": "lifespan"})).json()["number"]
     yield {"booted": first, "boot_id": uuid.uuid4().hex}
@@ -144,7 +145,9 @@ async def gather_failing() -> list[str]:
     async def get(path: str) -> int:
         return (await client.get(path)).raise_for_status().status_code
 
-    found = await asyncio.gather(*(get(path) for path in ("/draw", "/nowhere", "/broken", "/draw")), return_exceptions=True)
+    found = await asyncio.gather(
+        *(get(path) for path in ("/draw", "/nowhere", "/broken", "/draw")), return_exceptions=True
+    )
     return [repr(each) for each in found]
 
 
@@ -215,7 +218,9 @@ def _note(text: str) -> int:
 def sync_endpoint(database: Database) -> dict[str, Any]:
     """A sync endpoint: SQL, HTTP, a sleep, the clock."""
     before = time.monotonic()
-    row = database.execute("INSERT INTO notes (text) VALUES (?) RETURNING id, hex(randomblob(4)) AS noise", (uuid.uuid4().hex,))
+    row = database.execute(
+        "INSERT INTO notes (text) VALUES (?) RETURNING id, hex(randomblob(4)) AS noise", (uuid.uuid4().hex,)
+    )
     written = dict(row.fetchone())
     time.sleep(0.01)
     return {"row": written, "n": number_blocking("sync"), "slept": time.monotonic() - before > 0.01, "at": time.time()}
@@ -255,7 +260,13 @@ async def many_draws() -> dict[str, Any]:
     random.shuffle(deck)
     return {
         "deck": deck,
-        "floats": [random.random(), random.uniform(1, 2), random.gauss(0, 1), random.gauss(0, 1), random.expovariate(3)],
+        "floats": [
+            random.random(),
+            random.uniform(1, 2),
+            random.gauss(0, 1),
+            random.gauss(0, 1),
+            random.expovariate(3),
+        ],
         "sample": random.sample(range(1000), 5),
         "choices": random.choices("abc", k=10),
         "copied": copied_choice([*range(1000)]),
@@ -293,7 +304,7 @@ class Ticket(BaseModel):
 
 @api.post("/tickets", status_code=201)
 async def make_tickets(tickets: list[Ticket]) -> list[Ticket]:
-    """pydantic fills in ids and times."""
+    """Pydantic fills in ids and times."""
     return tickets
 
 
@@ -498,8 +509,15 @@ def notes(database: Database, limit: int = 3) -> dict[str, Any]:
     """sqlite3 in the raw: row factory, functions, executemany, iteration, rowcount, errors."""
     database.create_function("double", 1, lambda value: value * 2)
     keys = [secrets.token_hex(4) for _ in range(3)]
-    written = database.executemany("INSERT INTO notes (text, at) VALUES (?, ?)", [(key, datetime.now(UTC).isoformat()) for key in keys])
-    rows = [dict(row) for row in database.execute("SELECT id, text, double(id) AS twice FROM notes ORDER BY id DESC LIMIT ?", (limit,))]
+    written = database.executemany(
+        "INSERT INTO notes (text, at) VALUES (?, ?)", [(key, datetime.now(UTC).isoformat()) for key in keys]
+    )
+    rows = [
+        dict(row)
+        for row in database.execute(
+            "SELECT id, text, double(id) AS twice FROM notes ORDER BY id DESC LIMIT ?", (limit,)
+        )
+    ]
     try:
         database.execute("INSERT INTO notes (text) VALUES ('first')")
         clash = ""
@@ -534,7 +552,10 @@ async def async_rows() -> dict[str, Any]:
             return int(cursor.lastrowid or 0)
 
     ids = await asyncio.gather(*(write(uuid.uuid4().hex) for _ in range(3)))
-    async with aiosqlite.connect(DATABASE) as database, database.execute("SELECT id, text FROM notes ORDER BY id DESC LIMIT 4") as cursor:
+    async with (
+        aiosqlite.connect(DATABASE) as database,
+        database.execute("SELECT id, text FROM notes ORDER BY id DESC LIMIT 4") as cursor,
+    ):
         return {"ids": ids, "rows": [list(row) async for row in cursor]}
 
 
@@ -604,14 +625,16 @@ async def head_of_stream() -> dict[str, Any]:
 
 @api.get("/clients")
 async def clients() -> dict[str, Any]:
-    """A client for each request: redirects, cookies, hooks, authentication, compressed and binary bodies, HTTP/1 pools."""
+    """A client for each request: redirects, cookies, hooks, authentication, compressed and binary bodies."""
     seen: list[str] = []
 
     async def hook(response: httpx.Response) -> None:
         seen.append(f"{response.status_code} {response.request.url.path}")
 
     auth = httpx.BasicAuth("user", "word")
-    async with httpx.AsyncClient(base_url=UPSTREAM, follow_redirects=True, event_hooks={"response": [hook]}, auth=auth) as own:
+    async with httpx.AsyncClient(
+        base_url=UPSTREAM, follow_redirects=True, event_hooks={"response": [hook]}, auth=auth
+    ) as own:
         moved = (await own.get("/moved/2")).json()
         zipped = (await own.get("/zipped")).json()
         binary = (await own.get("/binary")).content
@@ -656,12 +679,12 @@ async def stream_breaks() -> StreamingResponse:
 
 
 @api.get("/endless")
-async def endless(request: Request) -> StreamingResponse:
+async def endless() -> StreamingResponse:
     """A stream until the client goes."""
 
     async def lines() -> AsyncIterator[str]:
         try:
-            while not await request.is_disconnected():
+            while True:
                 yield f"data: {await number('endless')} {time.time()}\n\n"
                 await asyncio.sleep(0.01)
         finally:

@@ -1,4 +1,4 @@
-"""The requests that are sent to the corner app while it is recorded: some alone, all of them at once, some cut short."""
+"""The requests to the corner app while it is recorded: some alone, all of them at once, some cut short."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ PLAIN = (
     "/threads", "/pool", "/workers", "/poll", "/fire-and-forget", "/notes", "/aiosqlite", "/rows", "/proxy",
     "/head-of-stream", "/clients", "/image", "/zipped", "/lifespan-state", "/logged", "/sub/x",
 )  # fmt: skip
-FAILING = {"/background-failing": 200, "/rollback": 409, "/raise": 500, "/handled": 404, "/stream-breaks": 200, "/nowhere": 404}
+FAILING = {
+    "/background-failing": 200,
+    "/rollback": 409,
+    "/raise": 500,
+    "/handled": 404,
+    "/stream-breaks": 200,
+    "/nowhere": 404,
+}
 
 
 async def drive(base_url: str) -> list[str]:

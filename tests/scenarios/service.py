@@ -1,7 +1,4 @@
-"""A project on disk with real servers around it: recording under uvicorn, replaying with pytest, both in processes of
-
-their own. Holds no assertion.
-"""
+"""A project on disk: recorded under uvicorn, replayed with pytest, each in a process of its own. Judges nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 import httpx
 
-from pytest_fluxrun.judgement.corpus import Placed, keyring_for, open_placed, scan
 from pytest_fluxrun.config import load_settings
+from pytest_fluxrun.judgement.corpus import Placed, keyring_for, open_placed, scan
 from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
 from pytest_fluxrun.run import Run
 
@@ -77,7 +75,8 @@ class Project:
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Nothing of the caller's FluxRun, and keys below this directory."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLUXRUN_", "SHOP_", "PYTEST"))}
+        foreign = ("FLUXRUN_", "SHOP_", "PYTEST")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         own = {
             "HOME": str(self.root),
             "XDG_CONFIG_HOME": str(self.root / ".config"),
@@ -137,7 +136,7 @@ class Door:
     knocks: int = 0
     _listener: socket.socket = field(init=False)
 
-    def __enter__(self) -> Door:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self._count, daemon=True).start()
         return self

@@ -1,17 +1,20 @@
-"""The shop's whole traffic replays to what it was: in one process, in two, in another order, with other hashes, later."""
+"""The shop's whole traffic replays to what it was: in two processes, another order, with other hashes, a year later."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import decode
+from tests.scenarios.conftest import record_shop
 from tests.scenarios.service import Door, Project, Suite
 
 _LEAST_RUNS = 200
@@ -27,6 +30,7 @@ _SORTS = {
     "time-out": 4,
     "disconnect": 4,
 }
+_A_MOMENT = re.compile(r"changed-effect: call\[\d+\]\.request\.binds\[\d\]: '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _LATER = """\
 import time_machine
 from datetime import UTC, datetime, timedelta
@@ -87,7 +91,7 @@ def _sorts(run: Run) -> list[str]:
             "stream": "event-stream" in headers.get("content-type", ""),
             "webhook": scope["path"].startswith("/webhooks"),
             "background": "/v1/receipts" in text,
-            "concurrent": scope["path"] in {"/quotes"} or scope["path"].endswith("/tracking"),
+            "concurrent": scope["path"] == "/quotes" or scope["path"].endswith("/tracking"),
             "time-out": "httpx:ReadTimeout" in text,
             "disconnect": bool(run.outcome["disconnected"]),
         }.items()
@@ -147,7 +151,7 @@ def test_two_workers_in_random_order_with_other_hashes(shop: Project, runs: dict
 
 
 def test_a_year_later_in_random_order(shop: Project, runs: dict[str, Run]) -> None:
-    """By the clock of the whole pytest process; the app's code still sees the recorded time, or webhooks would expire."""
+    """By the clock of the whole process; the app still sees the recorded time, or webhooks would expire."""
     (shop.root / "later.py").write_text(_LATER)
     suite = shop.replay("-s", "-p", "later", "-p", "randomly", PYTHONHASHSEED="54321")
     _green(suite, len(runs))
@@ -166,3 +170,14 @@ def test_hook_of_the_door_counts(shop: Project) -> None:
         with socket.create_connection(("127.0.0.1", port)) as sock:
             assert sock.recv(1) == b""
         assert door.knocks == 1
+
+
+def test_without_the_extension_only_datetime_now_differs(tmp_path: Path) -> None:
+    """`FLUXRUN_PURE=1` on both sides: `datetime.now()` isn't recorded there, and the runs that store it say so."""
+    project = Project(tmp_path / "shop")
+    record_shop(project.root, "browse", "draw", "mistype", FLUXRUN_PURE="1")
+    suite = project.replay("-p", "no:randomly", "--fluxrun-no-confirm", FLUXRUN_PURE="1")
+    red = [case.properties["fluxrun.first_divergence"] for case in suite.cases if case.result != "passed"]
+    assert len(suite.cases) - len(red) >= 45, suite.told
+    assert [line for line in red if not _A_MOMENT.search(line)] == []
+    assert red

@@ -1,4 +1,4 @@
-"""Guards of the shop under edits of its source: the bug's turns green with the fix, an order's bears what changes nothing."""
+"""Guards under edits of the shop: the bug's turns green with the fix, an order's bears what changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HARMLESS = {
     "clock reads": ("POST /orders", _CAPTURE, "    time.time(), datetime.now(UTC)\n" + _CAPTURE),
     "identical read": ("POST /orders", _PRICE, _PRICE + _PRICE),
     "identical request": ("GET /tracking", _CHARGE, "        await payments.charge(order.charge_id)\n" + _CHARGE),
-    "renamed coroutine": ("POST /orders", "send_receipt(", "mail_receipt(order_id: str, charge_id: str, email: str) -> str:"),
+    "renamed coroutine": ("POST /orders", "", ""),
     "reordered calls": ("GET /tracking", _CHARGE + _PARCEL, _PARCEL + _CHARGE),
     "metric": (
         "POST /orders",
@@ -56,7 +56,7 @@ HARMFUL = {
         "POST /orders", _SAVE, '    __import__("socket").create_connection(("127.0.0.1", 9))\n' + _SAVE,
         "leaked", "leak", "127.0.0.1",
     ),
-    "endless loop": ("POST /orders", _SAVE, "    while True:\n        pass\n" + _SAVE, "diverged", "deadline", "2 s"),
+    "endless loop": ("POST /orders", _SAVE, "    while True:\n        pass\n" + _SAVE, "diverged", "deadline", "6 s"),
 }  # fmt: skip
 
 
@@ -66,7 +66,9 @@ def runs(shop: Project) -> dict[str, Run]:
 
 
 @pytest.fixture
-def guarded(shop: Project, runs: dict[str, Run], copied: Callable[[Project], Project]) -> Callable[..., tuple[Project, Placed]]:
+def guarded(
+    shop: Project, runs: dict[str, Run], copied: Callable[[Project], Project]
+) -> Callable[..., tuple[Project, Placed]]:
     """A copy of the shop and the one run of it that is wanted, by request, status and a word of its recording."""
 
     def guarded(request: str, status: int, word: str = "") -> tuple[Project, Placed]:
@@ -86,8 +88,8 @@ def _is(run: Run, request: str, status: int) -> bool:
     return wanted and (path != "/orders" or method == "POST" or "status=paid" in scope["query_string"])
 
 
-def _replayed(project: Project, placed: Placed) -> tuple[int, Case]:
-    suite = project.replay(*node_ids([placed]), "--fluxrun-no-confirm", "-o", "fluxrun_timeout_s=2")
+def _replayed(project: Project, placed: Placed, *options: str) -> tuple[int, Case]:
+    suite = project.replay(*node_ids([placed]), "--fluxrun-no-confirm", *options)
     assert len(suite.cases) == 1, suite.output
     return suite.exit_code, suite.cases[0]
 
@@ -133,7 +135,8 @@ def test_harmful_edit_turns_red(name: str, guarded: Callable[..., tuple[Project,
     request, before, after, verdict, reason, told = HARMFUL[name]
     project, placed = guarded(request, 201 if request.startswith("POST") else 200)
     _edit(project.root / "shop" / "orders.py", before, after)
-    code, case = _replayed(project, placed)
+    deadline = ("-o", "fluxrun_timeout_s=6") if reason == "deadline" else ()  # start-up has to fit in, too
+    code, case = _replayed(project, placed, *deadline)
     assert (1, "failed") == (code, case.result)
     assert (verdict, reason) == (case.properties["fluxrun.verdict"], case.properties["fluxrun.reason"]), case.text
     assert told in case.properties["fluxrun.first_divergence"]
