@@ -97,11 +97,11 @@ class Lane:
     Attributes:
         session: the session that the lane belongs to.
         path: ((name, ordinal), ...) from the root; the ordinal counts spawns of that name under one parent, from 1.
-        position: the same with the ordinal of the spawn under its parent whatever the name; a renamed coroutine keeps it.
+        position: the same with the ordinal of the spawn under its parent whatever the name; it survives renaming.
         inside: True while a crossing's live call or answer is in progress: what is beneath it isn't recorded again.
         ambient: where clock and entropy reads go. None: real ones. A list: recording, each read is appended as
-            (function, code, lasti, value), and each finished crossing as its int sequence number. A callable: replaying,
-            asked as ambient(function, *arguments); NotImplemented makes it real.
+            (function, code, lasti, value), and each finished crossing as its int sequence number. A callable:
+            replaying, asked as ambient(function, *arguments); NotImplemented makes it real.
     """
 
     __slots__ = ("_by_name", "_spawned", "ambient", "index", "inside", "parent", "path", "position", "session")
@@ -117,16 +117,21 @@ class Lane:
             self.position: tuple[int, ...] = ()
             self.inside = False
         else:
-            parent._spawned += 1
-            ordinal = parent._by_name[name] = parent._by_name.get(name, 0) + 1
+            ordinal, position = parent._number(name)  # noqa: SLF001 - of its own class
             self.path = (*parent.path, (name, ordinal))
-            self.position = (*parent.position, parent._spawned)
+            self.position = (*parent.position, position)
             self.inside = parent.inside
         self.ambient = None if self.inside else session.ambient_for(self)
 
     def spawn(self, name: str) -> Lane:
-        """A child lane, numbered in the order of spawning. Call it where the task or thread is created, not where it runs."""
+        """A child lane, numbered in the order of spawning. Call it where the task is created, not where it runs."""
         return Lane(self.session, self, name)
+
+    def _number(self, name: str) -> tuple[int, int]:
+        """The next child's ordinal among those of its name, and among all."""
+        self._spawned += 1
+        ordinal = self._by_name[name] = self._by_name.get(name, 0) + 1
+        return ordinal, self._spawned
 
     def __repr__(self) -> str:
         return "/".join(f"{name}#{ordinal}" for name, ordinal in self.path) or "/"

@@ -175,7 +175,7 @@ def set_opener(
     Args:
         flusher: waits, for a bounded time, until what was recorded is stored.
     """
-    global _opener, _flusher  # noqa: PLW0603 - the one process-wide switch between recording and not
+    global _opener, _flusher
     _opener, _flusher = opener, flusher
 
 

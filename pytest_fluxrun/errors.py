@@ -191,7 +191,7 @@ class RunNotReady(FluxRunError):
 class UnrecordedCall(FluxRunError):
     """The program asked for something that the run doesn't hold.
 
-    An `Exception`, so that hosts which must clean up can; latched by the replayer, so that swallowing it changes nothing.
+    An `Exception`, so that hosts can clean up; latched by the replayer, so that swallowing it changes nothing.
 
     Attributes:
         asked: the call, as one line.

@@ -37,7 +37,7 @@ _COMMAND_S = 60.0
 _RUN_ID = re.compile(r"\b[0-7][0-9a-hjkmnp-tv-z]{5,25}\b")
 
 
-class StepFailed(Exception):  # noqa: N818  (said to a person)
+class StepFailed(Exception):
     """A step of the demo didn't go as told."""
 
 
@@ -72,7 +72,7 @@ class Demo:
     def run(self, *arguments: str, expected: int = 0) -> str:
         """Run a Python module in the demo's directory, show its last lines, and return its output."""
         print("  $ python -m " + " ".join(arguments), flush=True)
-        done = subprocess.run(  # noqa: S603  (the arguments are this file's own)
+        done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=self.root,
             env=self.environment,
@@ -95,7 +95,7 @@ class Demo:
         """Replay every run with pytest."""
         report = self.root / "report.xml"
         output = self.run("pytest", "--fluxrun-dir=runs/", f"--junitxml={report.name}", expected=expected)
-        cases = [*ET.parse(report).getroot().iter("testcase")]  # noqa: S314  (pytest has just written it)
+        cases = [*ET.parse(report).getroot().iter("testcase")]
         bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
         if (self.root / "shop.db").exists():
             raise StepFailed("a replay made a database file: it went live")
@@ -120,7 +120,7 @@ def server(demo: Demo, application: str, **variables: str) -> Iterator[str]:
         port = str(probe.getsockname()[1])
     log = demo.root / f"{application.partition(':')[0]}.log"
     with log.open("w") as log_file:
-        process = subprocess.Popen(  # noqa: S603  (the arguments are this file's own)
+        process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", application, "--port", port, "--log-level", "warning"],
             cwd=demo.root,
             env=demo.environment | variables,

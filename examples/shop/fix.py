@@ -15,7 +15,7 @@ _FILE = re.compile(r"^--- a/(?P<old>.+)\n\+\+\+ b/(?P<new>.+)\n", re.MULTILINE)
 _HUNK = re.compile(r"^@@ .*\n", re.MULTILINE)
 
 
-class PatchRefused(Exception):  # noqa: N818  (a refusal, said to a person)
+class PatchRefused(Exception):
     """The source isn't the one that the patch was made for."""
 
 

@@ -252,7 +252,7 @@ async def drive(base_url: str, seed: int, steps: Sequence[Callable[[Traffic], Aw
     # uvicorn drops a connection after a raised error without saying so: don't use one twice.
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=base_url, timeout=10, limits=limits) as client:
-        traffic = Traffic(client, random.Random(seed))  # noqa: S311
+        traffic = Traffic(client, random.Random(seed))
         for step in steps:
             await step(traffic)
     return traffic

@@ -1,7 +1,8 @@
 """os.environ: each variable that a run reads is recorded, and served in a replay. An ambient boundary: never matched.
 
 Every way of reading goes through `__getitem__`: `get`, `in`, `os.getenv`, `items`. Which names there are (iteration,
-`len`, `copy`) is live; a sweep over all of them by urllib or subprocess isn't recorded. What is set is live too; and so is what is set; `os.environb` and the C-level environment aren't covered.
+`len`, `copy`) is live, and so is what is set. A sweep over all of them by urllib or subprocess isn't recorded;
+`os.environb` and the C-level environment aren't covered.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def _getitem(environ: Any, original: Callable[[Any, Any], Any]) -> Callable[[Any
     @functools.wraps(original)
     def __getitem__(self: Any, key: Any) -> Any:  # noqa: N807 - shown in tracebacks under the name it replaces
         session = crossing()
-        if session is None or self is not environ or type(key) is not str or _swept(sys._getframe(1)):
+        if session is None or self is not environ or type(key) is not str:
+            return original(self, key)
+        if _swept(sys._getframe(1)):  # noqa: SLF001 - the only way to the calling code
             return original(self, key)
         value = session.read("environment", key, functools.partial(_value_or_none, original, self, key))
         if value is None:
@@ -51,7 +54,7 @@ def _getitem(environ: Any, original: Callable[[Any, Any], Any]) -> Callable[[Any
 
 
 def _swept(frame: FrameType | None) -> bool:
-    """Whether the standard library sweeps over all variables, as urllib does for proxies: that reads none of the app's."""
+    """Whether the standard library sweeps over all variables, as urllib does for proxies: no read of the app's."""
     if frame is None or frame.f_code.co_filename not in _SWEEPERS:
         return False
     while frame is not None and frame.f_code.co_filename in _SWEEPERS:

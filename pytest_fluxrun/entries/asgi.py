@@ -38,7 +38,7 @@ class ASGIEntry(Entry):
 
     def recognises(self, target: Any) -> bool:
         """A coroutine function of (scope, receive, send), or an object whose `__call__` is one."""
-        call = target if inspect.isfunction(target) else getattr(target, "__call__", None)
+        call = target if inspect.isfunction(target) else getattr(target, "__call__", None)  # noqa: B004 - the method itself
         return inspect.iscoroutinefunction(call) and len(inspect.signature(call).parameters) == 3
 
     def wrap(self, target: Any, name: str) -> Any:
@@ -65,7 +65,7 @@ class ASGIEntry(Entry):
                 why=lifespan.failure,
                 next_step="start-up must succeed offline: look at what the lifespan asks that the preamble lacks",
             )
-        target._self_lifespan_state = lifespan.state
+        target._self_lifespan_state = lifespan.state  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
         return lambda: driving.run(lifespan.stopped())
 
 
@@ -298,8 +298,9 @@ def _live_scope(recorded: dict[str, Any], target: Any) -> Message:
     scope["raw_path"] = None if recorded["raw_path"] is None else recorded["raw_path"].encode("latin-1")
     for key in ("client", "server"):
         scope[key] = None if recorded[key] is None else tuple(recorded[key])
-    if target._self_lifespan_state is not None:
-        scope["state"] = dict(target._self_lifespan_state)
+    lifespan_state = target._self_lifespan_state  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
+    if lifespan_state is not None:
+        scope["state"] = dict(lifespan_state)
     return scope
 
 

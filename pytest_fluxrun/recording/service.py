@@ -118,8 +118,8 @@ _service: _Service | None = None
 def init(**arguments: Any) -> None:
     """Start recording in this process: install the seams and the writer. Call it once, before the app is made.
 
-    Under pytest it records nothing unless `record_under_pytest` is set, since tests provoke errors on purpose; without a
-    token it says so once and records nothing. `FLUXRUN_DISABLED=1` patches nothing at all.
+    Under pytest it records nothing unless `record_under_pytest` is set, since tests provoke errors on purpose; without
+    a token it says so once and records nothing. `FLUXRUN_DISABLED=1` patches nothing at all.
 
     Args:
         **arguments: settings, as in docs/reference/settings.md; they win over FLUXRUN_* variables and [tool.fluxrun].

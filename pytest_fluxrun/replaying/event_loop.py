@@ -82,6 +82,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.selector = _Selector()
         self.selector.loop = self
         self._base_s = 0.0
+        self._based_on: VirtualClock | None = None
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         super().__init__(self.selector)
         if clock is not None:
@@ -108,8 +109,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return math.ceil((timers[0].when() - self._base_s) * 1e9) if timers else None
 
     def enter(self, clock: VirtualClock) -> None:
-        """Keep time by a clock."""
-        self._base_s = ambient.monotonic_ns() * 1e-9 - clock.now_ns() * 1e-9
+        """Keep time by a clock; one that comes back goes on where it was, for timers that were set by it."""
+        if self._based_on is not clock:
+            self._base_s = ambient.monotonic_ns() * 1e-9 - clock.now_ns() * 1e-9
+            self._based_on = clock
         self.clock = clock
         clock.join_loop(self)
 

@@ -39,7 +39,7 @@ class Pin:
     sha256: str = ""
 
 
-def fetch(  # noqa: PLR0913 - keyword-only after the three that say what, from where, to where
+def fetch(
     pin: Pin,
     source: Store,
     directory: Path,

@@ -26,7 +26,7 @@ _TRY_LATER = {"408", "429"}
 _UNSUPPORTED_CODES = {"NotImplemented", "XNotImplemented"}
 
 
-class NotImplementedByServer(StoreError):  # noqa: N818 - named for what happened, like the tree in errors.py
+class NotImplementedByServer(StoreError):
     """The server doesn't know the request's precondition."""
 
 

@@ -53,7 +53,7 @@ class TransferReport:
     failed: tuple[Failure, ...] = ()
 
 
-def push(  # noqa: PLR0913 - keyword-only after source and target
+def push(
     names: Iterable[str],
     source: Store,
     target: Store,
@@ -86,7 +86,7 @@ def push(  # noqa: PLR0913 - keyword-only after source and target
     return _Transfer(list(dict.fromkeys(names)), progress).run(move, workers)
 
 
-def pull(  # noqa: PLR0913 - keyword-only after source and directory
+def pull(
     pins: Iterable[Pin],
     source: Store,
     directory: Path,

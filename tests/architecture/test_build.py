@@ -9,6 +9,23 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+RECORD = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+import time
+import pytest_fluxrun as fluxrun
+from pytest_fluxrun import ambient
+
+fluxrun.init(project="p", sample=1.0)
+
+@fluxrun.capture("now")
+def now() -> float:
+    return time.time()
+
+now()
+fluxrun.flush(10)
+print(fluxrun.__file__, ambient.is_native())
+"""
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "pytest_fluxrun")
 
 
@@ -42,11 +59,7 @@ def test_wheel_without_a_compiler_records(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nsys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
-            "import pytest_fluxrun as f, time; f.init(project='p', sample=1.0)\n"
-            "from pytest_fluxrun import ambient\n"
-            "@f.capture('now')\ndef now() -> float: return time.time()\n"
-            "now(); f.flush(10); print(f.__file__, ambient.is_native())",
+            RECORD,
         ],
         env={**os.environ, "PYTHONPATH": str(unpacked), "FLUXRUN_DRY_RUN": "1"},
         cwd=tmp_path,

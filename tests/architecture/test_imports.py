@@ -78,7 +78,7 @@ PRODUCTION = """
 
 
 def test_recording_works_where_the_test_frameworks_are_absent():
-    """init, capture, instrument, host, keep and flush run in an interpreter that can't import pytest, respx, time_machine."""
+    """The SDK runs in an interpreter that can't import pytest, respx or time_machine."""
     shown = run_python(PRODUCTION.format(refused=TEST_ONLY), FLUXRUN_DRY_RUN="1")
     assert shown.strip() == "[]"
 

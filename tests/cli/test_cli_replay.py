@@ -279,7 +279,8 @@ def test_what_a_task_did_that_nobody_awaited_is_replayed(shop: Any, command: Any
     leaving = (
         "import asyncio\nimport contextlib\n\n\nclass Ledger:\n    def write(self, what):\n        return None\n\n\n"
         'ledger = fluxrun.host("ledger", Ledger())\n\n\nasync def audit():\n    await asyncio.sleep(0.02)\n'
-        '    ledger.write("audited")\n    await asyncio.sleep(0.001)\n    with contextlib.suppress(Exception):\n        ledger.write("late")\n'
+        '    ledger.write("audited")\n    await asyncio.sleep(0.001)\n'
+        '    with contextlib.suppress(Exception):\n        ledger.write("late")\n'
     )
     change(
         shop,

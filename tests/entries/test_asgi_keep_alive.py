@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 
-SERVICE = '''
+SERVICE = """
 import asyncio, json, threading, time
 import httpx, uvicorn
 import pytest_fluxrun as fluxrun
@@ -40,7 +40,7 @@ def finished(self, recorder, ending):
     seen.append([crossing.call.form()["args"][0] for crossing in recorder.crossings])
     original(self, recorder, ending)
 
-'''
+"""
 
 DRIVE = """
 import socket

@@ -112,7 +112,7 @@ def answer_always(
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_GET = do_HEAD = do_PUT = handle_any  # noqa: N815 - the names that http.server looks for
+        do_GET = do_HEAD = do_PUT = handle_any
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
@@ -249,7 +249,7 @@ def test_producer_that_may_only_write_stores(
     """Where even asking is forbidden, the conditional write alone decides."""
 
     class WriteOnly(answer_always(403)):  # type: ignore[misc] # the base is made by a function
-        def do_PUT(self) -> None:  # noqa: N802 - the name that http.server looks for
+        def do_PUT(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200 if self.headers.get("If-None-Match") == "*" else 403)
             self.send_header("ETag", '"tag"')

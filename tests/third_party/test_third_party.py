@@ -192,7 +192,7 @@ def test_boundary_of_another_distribution_records_and_replays(project: Path):
 
 
 def test_distribution_that_gives_no_boundary_is_named(project: Path):
-    """An entry point that names something else doesn't break the host's import, and is named where runs are replayed."""
+    """An entry point that names something else breaks no import of the host's, and is named."""
     points = project.parent / "site" / "acme_fluxrun-1.0.dist-info" / "entry_points.txt"
     points.write_text("[fluxrun.boundaries]\nacme_queue = acme_queue:Client\n")
     shown = run(

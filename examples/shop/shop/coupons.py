@@ -63,8 +63,8 @@ def draw_coupon() -> CouponView:
     now = datetime.now(UTC)
     coupon = Coupon(
         code=f"LUCK-{secrets.token_hex(4).upper()}",
-        percent=random.choice([5, 10, 15, 25]),  # noqa: S311  (a gift, not a key)
-        expires_at=now + timedelta(days=random.randint(7, 30)),  # noqa: S311
+        percent=random.choice([5, 10, 15, 25]),
+        expires_at=now + timedelta(days=random.randint(7, 30)),
         honoured_until=now + timedelta(days=37),
     )
     with open_session.begin() as session:

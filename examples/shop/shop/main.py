@@ -8,9 +8,10 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import pytest_fluxrun as fluxrun
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+
+import pytest_fluxrun as fluxrun
 
 fluxrun.init(project="shop")
 

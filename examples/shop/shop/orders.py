@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import pytest_fluxrun as fluxrun
 from fastapi import APIRouter, BackgroundTasks, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+import pytest_fluxrun as fluxrun
 from shop import coupons
 from shop.database import Order, Product, Receipt, open_session
 from shop.payments_client import payments

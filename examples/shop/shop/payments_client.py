@@ -82,7 +82,7 @@ class Payments:
             response = await self._send(self._client.build_request("POST", path, json=body, headers=headers))
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-            pause_s = _FIRST_PAUSE_S * 2**attempt + random.uniform(0, 0.01)  # noqa: S311
+            pause_s = _FIRST_PAUSE_S * 2**attempt + random.uniform(0, 0.01)
             logger.warning("payments are busy, try %d of %d, waiting %.3f s", attempt + 1, _TRIES, pause_s)
             await asyncio.sleep(pause_s)
         return _read(response)

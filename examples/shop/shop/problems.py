@@ -6,7 +6,7 @@ from fastapi import Request, status
 from fastapi.responses import JSONResponse
 
 
-class Problem(Exception):  # noqa: N818  (an answer to the client, not a fault of the shop)
+class Problem(Exception):
     """A request that the shop refuses; `code` and `status` are what the client gets."""
 
     status = status.HTTP_400_BAD_REQUEST

@@ -7,8 +7,8 @@ import time
 from decimal import Decimal
 
 import httpx
-import pytest_fluxrun as fluxrun
 
+import pytest_fluxrun as fluxrun
 from shop.problems import UnknownCurrency
 from shop.settings import PAYMENTS_URL
 
