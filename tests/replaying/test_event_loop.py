@@ -467,3 +467,18 @@ def test_task_that_fails_leaves_the_clock_usable(new_replay):
         new_replay().drive(fails)
 
     assert 1 == new_replay().drive(lambda: _after(1, 1))
+
+
+def test_a_timer_outlives_the_drive_that_set_it(replay):
+    """Driven again on the same clock, the loop goes on where it was, however little real time went by."""
+    fired = []
+
+    async def leave():
+        asyncio.get_running_loop().call_later(0.5, fired.append, "timer")
+        await asyncio.sleep(0.4)
+
+    replay.drive(leave)
+    assert not fired
+    replay.drive(functools.partial(asyncio.sleep, 0.11))
+
+    assert ["timer"] == fired
