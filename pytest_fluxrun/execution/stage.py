@@ -29,6 +29,8 @@ from pytest_fluxrun.run import Recording, Run
 __all__ = ["Replayed", "Stage"]
 
 T = TypeVar("T")
+_START_UP_ALLOWANCE = 3
+"""How many deadlines of a replay import and lifespan may take: they run once, and cold."""
 _EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
 
 
@@ -155,7 +157,8 @@ class Stage:
     ) -> Iterator[None]:
         """Around one step of start-up: fenced, with a deadline, and whatever stops it is a RunNotReady."""
         try:
-            with self._fence() as fence, Deadline(self._timeout_s, clock=clock, loop=loop), _no_bytecode():
+            limit_s = _START_UP_ALLOWANCE * self._timeout_s
+            with self._fence() as fence, Deadline(limit_s, clock=clock, loop=loop), _no_bytecode():
                 yield
         except FluxRunError:
             self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))

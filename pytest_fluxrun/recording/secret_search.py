@@ -77,6 +77,8 @@ _WORD: Final = re.compile(r"[a-z_]+")
 _SCHEME: Final = re.compile(r"(?:(?i:Bearer|Basic|Token|ApiKey|Negotiate|Digest|JWT)|[A-Z0-9-]{4,})\s+(?=\S)")
 _PARTS: Final = re.compile(r"[\w.-]+=[^,;\s]+(?:[,;]\s*[\w.-]+=[^,;\s]*)*")
 _JWT: Final = re.compile(r"eyJ[\w-]{5,}\.eyJ[\w-]{2,}\.([\w-]{16,})")
+_SIGNED: Final = re.compile(r"\.?[\w\-=%]+(?:[.:][\w\-]{1,12})?[.:]([\w\-+/]{27,})=?")
+"""What itsdangerous, Django and Express sign: value, perhaps a time, signature."""
 _USER_INFO: Final = re.compile(r"://([^/\s:@\"'?#]*):?([^/\s@\"'?#]*)@")
 _TAIL: Final = re.compile(r"[\w.\-\]%]*[\"']?(?:=|:\s?|\s?=>\s?)[\"']?([^\s&;,\"'<>()]{3,})")
 _NAME_END: Final = re.compile(r"[\w.\-\[%]*\Z")
@@ -247,7 +249,8 @@ class Search:
         if self._sort(name) is not _PLAIN:
             self._denied_text(name, value, Sort.SECRET)
         elif _looks_random(value):
-            self._add(name, value)
+            for part in _secret_parts(value):
+                self._add(name, part)
 
     def _add(self, name: str, secret: str | int) -> None:
         text = str(secret)
@@ -346,7 +349,10 @@ def _unquoted(text: str) -> str:
 
 
 def _secret_parts(text: str) -> Iterable[str]:
-    """What in a denied value is the secret: a JWT's signature, long values of `t=1,v1=ab…`, what follows `Bearer`."""
+    """What in a denied value is the secret: a JWT's signature, long values of `t=1,v1=ab…`, what follows `Bearer`.
+
+    Of a signed value the signature alone: the rest opens nothing without it, and the app must read it at replay.
+    """
     text = text.strip()
     scheme = _SCHEME.match(text)
     if scheme is not None:
@@ -358,6 +364,8 @@ def _secret_parts(text: str) -> Iterable[str]:
         )
     if (jwt := _JWT.fullmatch(text)) is not None:
         return [jwt[1]]
+    if (signed := _SIGNED.fullmatch(text)) is not None:
+        return [signed[1]]
     if "://" in text:
         found = [password or user for user, password in _USER_INFO.findall(text)]
         return found or [text.partition("://")[2].partition("/")[2]]

@@ -6,6 +6,9 @@ virtual clock; an entropy read that it lacks comes from a generator keyed by the
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import functools
 import hashlib
 import operator
 import sys
@@ -296,5 +299,20 @@ def _fits(function: str, value: Any, size: int) -> bool:
 
 
 def _holds_token(operand: Any, tokens: tuple[str, ...]) -> bool:
-    text = operand if isinstance(operand, str) else bytes(operand).decode("latin-1")
-    return any(token in text for token in tokens)
+    """Whether an operand of a verification is or holds a token, as text or as what it decodes to."""
+    if isinstance(operand, str):
+        return any(token in operand for token in tokens)
+    data = bytes(operand)
+    return data in _decoded(tokens) or any(token in data.decode("latin-1") for token in tokens)
+
+
+@functools.lru_cache(maxsize=8)
+def _decoded(tokens: tuple[str, ...]) -> frozenset[bytes]:
+    """The bytes that tokens stand for where they replace base64 or hex, as of signatures."""
+    found = set()
+    for token in tokens:
+        with contextlib.suppress(ValueError):
+            found.add(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        with contextlib.suppress(ValueError):
+            found.add(bytes.fromhex(token))
+    return frozenset(found - {b""})

@@ -323,3 +323,23 @@ def test_a_run_is_redacted_whole() -> None:
     assert result.recording.interactions[0].request["binds"] == ["bob", token]
     assert result.preamble.reads == {"environment": {"X": [token]}}
     assert (result.recording.mono_ns, result.recording.interactions[0].ended_ns) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "kept"),
+    [
+        ("eyJ1c2VyIjogImFsaWNlIn0=.ZyX1aQ.d8kT0qJ5mYb0cJm3oXr2Qn7LwUE", "eyJ1c2VyIjogImFsaWNlIn0=.ZyX1aQ."),
+        ("alice:1tFq0Z:fD0mZrY1g5WZbYl0m0kS7nq3dL8tPpXz4aVb6cQe1Ws", "alice:1tFq0Z:"),
+        ("alice.9e107d9d372bb6826bd81d3542a419d6", "alice."),
+    ],
+)
+def test_of_a_signed_cookie_the_signature_alone_is_replaced(cookie: str, kept: str):
+    """The app can still read what was signed, and the signature is gone."""
+    tree = {"headers": [["cookie", f"session={cookie}"]]}
+
+    redacted = redact(tree, key=b"k" * 32)
+
+    shown = redacted.tree["headers"][0][1]
+    assert shown.startswith(f"session={kept}")
+    assert cookie.removeprefix(kept) not in shown
+    assert len(f"session={cookie}") == len(shown)
