@@ -6,6 +6,7 @@ ASGI 3.0, HTTP scope spec 2.0 to 2.4. Websockets pass through unrecorded. Lifesp
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import logging
 from collections import deque
@@ -78,6 +79,9 @@ class _Instrumented(wrapt.ObjectProxy[Any]):
     def __init__(self, app: Any, name: str) -> None:
         super().__init__(app)
         self._self_name = name
+
+    def __copy__(self) -> _Instrumented:
+        return _Instrumented(copy.copy(self.__wrapped__), self._self_name)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

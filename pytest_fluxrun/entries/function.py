@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, open_run, register
 from pytest_fluxrun.errors import DeadlineExceeded, SettingsError
-from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque
+from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, is_large
 
 __all__ = ["FunctionEntry", "capture", "entry"]
 
@@ -135,7 +135,10 @@ async def _result_of(awaitable: Awaitable[Any]) -> Any:
 
 
 def _recorded(value: Any) -> Value:
+    """The value as it is now. One that would hold the caller up is an opaque marker, and so makes the run unready."""
     try:
+        if is_large(value):
+            return encode_or_opaque(object())
         return encode_or_opaque(value)
     except Exception:  # an object of the app may do anything when it is looked at, and the host must not notice
         return encode_or_opaque(object())

@@ -28,6 +28,7 @@ __all__ = ["COMPARED_HEADERS", "HTTP", "Http"]
 COMPARED_HEADERS: Final = (
     "accept",
     "accept-language",
+    "idempotency-key",
     "if-match",
     "if-modified-since",
     "if-none-match",

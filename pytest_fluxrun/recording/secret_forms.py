@@ -18,7 +18,7 @@ SHORTEST: Final = 6
 """Characters from which on a secret is replaced wherever it occurs; a shorter one only at its own place."""
 
 _SHORTEST_CORE: Final = 8
-_OWN_PLACE_WIDTH: Final = 8
+_OWN_PLACE_WIDTH: Final = 7  # below the width from which `Tokens` asks for the length of the secret
 _MAX_TRIES: Final = 100
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SAME_EVERYWHERE: Final = re.compile(r"[A-Za-z0-9_.~-]+")

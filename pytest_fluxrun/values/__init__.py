@@ -6,7 +6,7 @@ the snapshots.
 
 from __future__ import annotations
 
-from pytest_fluxrun.values.copies import snapshot
+from pytest_fluxrun.values.copies import is_large, snapshot
 from pytest_fluxrun.values.raised import dump_error, load_error
 from pytest_fluxrun.values.tagged import Value, decode, encode, encode_or_opaque, has_opaque, opaque_names, plain
 
@@ -17,6 +17,7 @@ __all__ = [
     "encode",
     "encode_or_opaque",
     "has_opaque",
+    "is_large",
     "load_error",
     "opaque_names",
     "plain",

@@ -10,9 +10,10 @@ from typing import Any
 
 from pytest_fluxrun.values import typed
 
-__all__ = ["snapshot"]
+__all__ = ["is_large", "snapshot"]
 
 _MAX_DEPTH = 64
+_CHARACTERS_PER_ITEM = 64
 
 
 def snapshot(obj: Any) -> Any:
@@ -82,3 +83,27 @@ _COPIERS: dict[type, Copier] = {
     Counter: _mapping,
     deque: lambda items, each: deque(map(each, items), items.maxlen),
 }
+
+
+def is_large(value: Any, *, most: int = 100_000) -> bool:
+    """Whether plain containers hold more than so many items in all, or texts and bytes 64 times as many characters.
+
+    Costs little for a large flat one: its length alone decides. Cycles count as large.
+    """
+    count, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind in (str, bytes, bytearray):
+            count += len(one) // _CHARACTERS_PER_ITEM
+        elif kind is dict:
+            count += len(one)
+            if count <= most:
+                waiting += [*one.values()]
+        elif kind in (list, tuple, set, frozenset):
+            count += len(one)
+            if count <= most:
+                waiting += one
+        if count > most:
+            return True
+    return False

@@ -61,6 +61,8 @@ def test_volatile_parts_are_folded(one: dict[str, Any], other: dict[str, Any]) -
         (request("GET", "http://h/", ["accept", "a"]), request("GET", "http://h/"), ["request.headers.accept"]),
         (request("GET", "http://h/", ["range", "bytes=0-1"]), request("GET", "http://h/", ["range", "bytes=2-3"]),
          ["request.headers.range"]),
+        (request("POST", "http://h/", ["idempotency-key", "a"]), request("POST", "http://h/"),
+         ["request.headers.idempotency-key"]),
         (request("POST", "http://h/", JSON, body='{"amount": 1000, "to": {"id": [1, 2]}}'),
          request("POST", "http://h/", JSON, body='{"amount": 1200, "to": {"id": [1, 3]}}'),
          ["request.body.amount", "request.body.to.id[1]"]),

@@ -18,6 +18,7 @@ from pytest_fluxrun.errors import RedactionFailed
 from pytest_fluxrun.recording.redaction import redact, redact_run
 from pytest_fluxrun.recording.secret_names import DenyList, Sort
 from pytest_fluxrun.run import Interaction, Recording, Run
+from pytest_fluxrun.tokens import Tokens
 from pytest_fluxrun.values import decode, encode
 
 KEY = b"k" * 32
@@ -177,6 +178,17 @@ def test_short_and_common_secrets_go_at_their_place_only() -> None:
     assert 1000 <= result["pin"] <= 9999
     assert result["password"].startswith("fx")
     assert json.loads(result["body"])["pin"] != "0007"
+
+
+@pytest.mark.parametrize("secret", ["x", "abc", "abcde", "abcdef", "abcdefg", "abcdefgh", "abcdefghi"])
+def test_the_secret_itself_may_stand_where_its_token_is(secret: str) -> None:
+    """A session cookie that the app sets anew at replay equals the recorded one, however short it is."""
+    result = redact([["set-cookie", f"sid={secret}; Path=/"]], key=KEY)
+
+    recorded = result.tree[0][1]
+
+    assert recorded != f"sid={secret}; Path=/"
+    assert Tokens(result.tokens).alike(recorded, f"sid={secret}; Path=/")
 
 
 def test_a_number_is_not_replaced_inside_another() -> None:
