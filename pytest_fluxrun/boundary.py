@@ -139,6 +139,15 @@ class Boundary(Seams, Generic[R]):
         """Recording side: an error that the library raised."""
         return dump_error(error)
 
+    def settling_ns(self, value: Value) -> int:
+        """Replaying side: how long after the call's end a recorded answer was whole, where that belongs to the call.
+
+        For an answer whose body came right behind its head: calls that are under way at once end in the order in which
+        their answers were whole. Zero for one that the app reads as a stream.
+        """
+        del value
+        return 0
+
     def load_error(self, value: Value, call: Call) -> BaseException:
         """Replaying side: an error of the same type, message and attributes, to be raised."""
         del call

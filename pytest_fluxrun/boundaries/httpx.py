@@ -22,6 +22,9 @@ from pytest_fluxrun.values import Value, decode, encode, encode_or_opaque, load_
 
 __all__ = ["Exchange", "HttpxBoundary", "boundary"]
 
+_AT_ONCE_NS: Final = 20_000_000
+_IN_ONE_PIECE_NS: Final = 250_000_000
+"""A body that is whole so soon after its head belongs to the call; a slower one is a stream."""
 _MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 _EXTENSIONS: Final = ("http_version", "reason_phrase")
 
@@ -72,6 +75,10 @@ class Exchange:
         exchange = cls(response.status_code, response.headers.raw, kept)
         exchange.response = response
         return exchange
+
+    def header_names(self) -> Iterator[str]:
+        """The headers' names, as sent."""
+        return (name.decode("latin-1") for name, _ in self.headers)
 
     def add(self, chunk: bytes) -> None:
         """The app is about to get a chunk."""
@@ -201,6 +208,15 @@ class _AsyncAnswerTee(_AnswerTee):
         await self._inner.aclose()
 
 
+def _settled_ns(end: str, ended_ns: int, chunks: int, header_names: Iterable[str]) -> int:
+    """How long a whole body took, if it came at once; 0 for a stream: in pieces, and of a length not known before."""
+    if end != "eof":
+        return 0
+    sized = any(name.lower() == "content-length" for name in header_names)
+    limit_ns = _IN_ONE_PIECE_NS if chunks <= 1 else _AT_ONCE_NS if sized else 0
+    return ended_ns if 0 < ended_ns <= limit_ns else 0
+
+
 class _Played:
     """A recorded body: each chunk not before its time, then the recorded end.
 
@@ -212,7 +228,12 @@ class _Played:
         self._exchange = exchange
         self._clock = clock
         self._read_on = read_on
-        self._start_ns = 0 if clock is None else clock.now_ns()
+        self._start_ns = (
+            0
+            if clock is None
+            else clock.now_ns()
+            - _settled_ns(exchange.end, exchange.ended_ns, len(exchange.chunks), exchange.header_names())
+        )
 
     def _wait_s(self, offset_ns: int) -> float:
         """Seconds from now to a recorded offset on the run's virtual clock; without one nothing waits."""
@@ -303,6 +324,13 @@ class HttpxBoundary(Boundary[Exchange]):
             "ended_ns": result.ended_ns,
             "error": self.dump_error(error) if isinstance(error, BaseException) else error,
         }
+
+    def settling_ns(self, value: Value) -> int:
+        """The time from head to end of a body that came at once."""
+        if "end" not in value:
+            return 0
+        names = (name for name, _ in value["headers"])
+        return _settled_ns(value["end"], value["ended_ns"], len(value["chunks"]), names)
 
     def load(self, value: Value, call: Call) -> Exchange:
         """The exchange that `dump` saw; the seam makes a response of it."""

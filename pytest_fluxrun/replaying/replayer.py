@@ -123,7 +123,9 @@ class Replayer:
         interaction, position = found
         if self._never_answered(interaction):
             self._clock.park(_held_lock(), None)
-        ticket, duration_s = self._under_way.begin(interaction, self._clock.now_ns())
+        ticket, duration_s = self._under_way.begin(
+            interaction, self._clock.now_ns(), _settling_ns(boundary, interaction)
+        )
         try:
             self._clock.sleep(duration_s)
         finally:
@@ -143,7 +145,9 @@ class Replayer:
         interaction, position = found
         if self._never_answered(interaction):
             await asyncio.get_running_loop().create_future()
-        ticket, duration_s = self._under_way.begin(interaction, self._clock.now_ns())
+        ticket, duration_s = self._under_way.begin(
+            interaction, self._clock.now_ns(), _settling_ns(boundary, interaction)
+        )
         try:
             await asyncio.sleep(duration_s)
         finally:
@@ -298,6 +302,10 @@ class Replayer:
 
 def _text(boundary: Boundary[Any], request: Request) -> str:
     return f"{boundary.name} {boundary.kind.text(request)}"
+
+
+def _settling_ns(boundary: Boundary[Any], interaction: Interaction) -> int:
+    return 0 if interaction.failed else boundary.settling_ns(interaction.answer)
 
 
 def _held_lock() -> Any:

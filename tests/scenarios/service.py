@@ -148,10 +148,11 @@ class Door:
     def _count(self) -> None:
         while True:
             try:
-                self._listener.accept()[0].close()
+                visitor, _ = self._listener.accept()
             except OSError:
                 return
             self.knocks += 1
+            visitor.close()
 
 
 def free_port() -> int:
