@@ -104,7 +104,7 @@ def is_failure(outcome: Any) -> bool:
 
 def body_of(response: Any) -> Any:
     """A response's body as a reader compares it: inflated; parsed where it is JSON, with integers of any size."""
-    body = plain(response["body"])
+    body = plain(_inflated(response))
     if isinstance(body, str) and "json" in _header(response, "content-type").lower():
         try:
             return json.loads(body, parse_constant=_refuse_constant)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import json
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -288,3 +290,19 @@ def test_addresses_in_messages_are_no_difference():
 
     assert [] == compare_outcomes({"error": error}, {"error": {**error, "message": "bad <Order object at 0x7faa>"}})
     assert compare_outcomes({"error": error}, {"error": {**error, "message": "bad <Cart object at 0x7f01>"}})
+
+
+def test_compressed_bodies_compare_by_what_they_hold():
+    """Another compressor's bytes are no difference; another value is one, named by its path."""
+
+    def zipped(text: str, level: int):
+        body = encode(gzip.compress(text.encode(), compresslevel=level, mtime=level))
+        headers = [["content-type", "application/json"], ["content-encoding", "gzip"]]
+        return {"response": {"status": 200, "headers": headers, "body": body, "complete": True}}
+
+    text = json.dumps({"rows": list(range(300)), "total": 1})
+    assert zipped(text, 1) != zipped(text, 9)
+
+    assert [] == compare_outcomes(zipped(text, 1), zipped(text, 9))
+    changed = compare_outcomes(zipped(text, 1), zipped(text.replace('"total": 1', '"total": 2'), 9))
+    assert ["response.body.total"] == [difference.path for difference in changed]
