@@ -9,7 +9,7 @@ import functools
 import linecache
 import os
 import sysconfig
-from types import CodeType
+from types import CodeType, FrameType
 
 __all__ = [
     "is_infrastructure",
@@ -18,6 +18,7 @@ __all__ = [
     "is_server",
     "lines_of",
     "module_of",
+    "past_libraries",
     "place_of",
     "split_place",
 ]
@@ -91,6 +92,7 @@ _RELAYS = ("freezegun", "time_machine")
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
 _OWN_RELAYS = frozenset(f"{_PACKAGE}boundaries{os.sep}{name}.py" for name in ("clock", "entropy", "verification"))
+_MOST_FRAMES_WALKED = 24  # as in _ambient.c
 _MOST_PLACES = 50_000
 
 _places: dict[tuple[int, int], tuple[CodeType, str]] = {}
@@ -138,6 +140,18 @@ def is_library(filename: str) -> bool:
     """Whether entropy drawn by this code is attributed to its caller: any library's but infrastructure's."""
     module = module_of(filename)
     return filename in _OWN_RELAYS or (bool(module) and not _is_any(module, _INFRASTRUCTURE))
+
+
+def past_libraries(nearest: FrameType) -> FrameType:
+    """The frame to which entropy is attributed, as the C extension finds it: the first outside libraries, if near."""
+    frame: FrameType | None = nearest
+    for _ in range(_MOST_FRAMES_WALKED):
+        if frame is None:
+            break
+        if not is_library(frame.f_code.co_filename):
+            return frame
+        frame = frame.f_back
+    return nearest
 
 
 @functools.lru_cache(maxsize=8192)

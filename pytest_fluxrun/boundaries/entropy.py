@@ -17,11 +17,9 @@ from typing import Any
 from pytest_fluxrun import ambient
 from pytest_fluxrun.boundary import Patch, Seams
 from pytest_fluxrun.context import LANE, Lane
-from pytest_fluxrun.places import is_library
+from pytest_fluxrun.places import past_libraries
 
 __all__ = ["boundary"]
-
-_MOST_FRAMES_WALKED = 24
 
 
 class Entropy(Seams):
@@ -174,16 +172,8 @@ def _append(reads: list[Any], function: str, frame: FrameType, value: Any) -> No
 
 
 def _reading_frame() -> FrameType:
-    """The frame that the read is attributed to, as the C extension finds it."""
-    nearest = sys._getframe(3)  # noqa: SLF001 - the reader's frame
-    frame: FrameType | None = nearest
-    for _ in range(_MOST_FRAMES_WALKED):
-        if frame is None:
-            break
-        if not is_library(frame.f_code.co_filename):
-            return frame
-        frame = frame.f_back
-    return nearest
+    """The frame that the read is attributed to."""
+    return past_libraries(sys._getframe(3))  # noqa: SLF001 - the reader's frame
 
 
 boundary = Entropy()

@@ -21,7 +21,7 @@ from typing import Any
 from pytest_fluxrun.context import Clock
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.instants import CLOCKS, Origin, instant_of, served, shown_at, utc_offset_of
-from pytest_fluxrun.places import is_infrastructure, is_library, is_relay, place_of, split_place
+from pytest_fluxrun.places import is_infrastructure, is_relay, past_libraries, place_of, split_place
 from pytest_fluxrun.replaying.recorded_reads import ClockRead, Reader, RecordedLane, clock_reads, recorded_lanes
 from pytest_fluxrun.run import Recording
 
@@ -30,7 +30,6 @@ __all__ = ["LaneReads", "Timeline"]
 _INTERPOLATED_NS = 1_000
 _MOST_STILL = 200
 """Added reads for which time stands still just before a recorded one; more are a poll that waits for it."""
-_MOST_FRAMES_WALKED = 24
 _MOST_READERS = 50_000
 _Path = tuple[tuple[str, int], ...]
 _Position = tuple[int, ...]
@@ -165,7 +164,7 @@ class LaneReads:
                 return self._clock_read(_reader(function, frame), arguments)
         if function == "hmac.compare_digest":
             return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)  # noqa: SLF001 - the reader's frame
-        frame = _past_libraries(sys._getframe(1))  # noqa: SLF001 - the reader's frame
+        frame = past_libraries(sys._getframe(1))  # noqa: SLF001 - the reader's frame
         if is_infrastructure(function, frame.f_code.co_filename):
             return NotImplemented
         with timeline.lock:
@@ -275,18 +274,6 @@ def _past_relays(frame: FrameType) -> FrameType:
     while is_relay(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
     return frame
-
-
-def _past_libraries(nearest: FrameType) -> FrameType:
-    """The frame to which entropy is attributed, found as the C extension finds it when recording."""
-    frame: FrameType | None = nearest
-    for _ in range(_MOST_FRAMES_WALKED):
-        if frame is None:
-            break
-        if not is_library(frame.f_code.co_filename):
-            return frame
-        frame = frame.f_back
-    return nearest
 
 
 def _fits(function: str, value: Any, size: int) -> bool:
