@@ -106,6 +106,7 @@ class Recorder:
         self._max_bytes = max_bytes
         self._log_level = log_level
         self._weighed = 0
+        self._answers_weighed = 0
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
         self.perf_ns = ambient.perf_counter_ns()
@@ -177,6 +178,7 @@ class Recorder:
 
     def size_bytes(self) -> int:
         """About what the run holds in memory: what was weighed, and a kilobyte for each crossing and log."""
+        self._weigh_answers()
         return self._weighed + _NOMINAL_BYTES * (len(self.crossings) + len(self.logs))
 
     def finish(self, ending: Ending) -> None:
@@ -202,14 +204,21 @@ class Recorder:
         assert lane is not None
         crossing = Crossing(boundary, call, lane, next(self._sequence), ambient.monotonic_ns())
         lane.ambient, lane.inside = None, True
-        if self.crossings:
-            before = self.crossings[-1]
-            self._weighed += before.boundary.weigh(before.result) if before.result is not None else 0
+        self._weigh_answers()
         if crossing.sequence < self._max_interactions and self._weighed <= self._max_bytes:
             self.crossings.append(crossing)
         else:
             self.over_bound = True
         return crossing
+
+    def _weigh_answers(self) -> None:
+        """Count the answers of calls that are over, each once and in order: by now the app has read their bodies."""
+        crossings = self.crossings
+        while self._answers_weighed < len(crossings) and crossings[self._answers_weighed].over:
+            crossing = crossings[self._answers_weighed]
+            self._answers_weighed += 1
+            if crossing.result is not None:
+                self._weighed += crossing.boundary.weigh(crossing.result)
 
     def _leave(self, crossing: Crossing) -> None:
         crossing.ended_ns = ambient.monotonic_ns()

@@ -289,3 +289,23 @@ def test_lane_variable_is_left_as_it_was(one: Recording):
     """A run leaves no trace in its thread."""
     one.call(1)
     assert LANE.get() is None
+
+
+class Heavy(Db):
+    """A boundary whose answers say how large they are."""
+
+    def weigh(self, result: Any) -> int:
+        return len(result)
+
+
+def test_answers_over_the_bound_in_bytes_are_made_live_and_kept_no_more() -> None:
+    """Each answer counts once; calls beyond the bound are answered live, and the run says so."""
+    recording, heavy = Recording(max_bytes=1000), Heavy()
+
+    seen = [recording.call("x" * 400, boundary=heavy) for _ in range(6)]
+
+    assert ["x" * 400] * 6 == seen
+    assert 3 == len(recording.recorder.crossings)
+    assert recording.recorder.over_bound
+    assert 1200 + 3 * 1024 == recording.recorder.size_bytes()
+    assert "over-bound" in recording.dump().readiness.reasons
