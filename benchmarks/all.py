@@ -11,7 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("startup", "ambient", "draws", "redaction", "sealing", "fence", "recording", "collection", "replay")
+NAMES = (
+    "startup",
+    "ambient",
+    "draws",
+    "redaction",
+    "sealing",
+    "fence",
+    "recording",
+    "boundaries",
+    "entries",
+    "collection",
+    "replay",
+)
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from upstream import upstream_server
 
 import pytest_fluxrun as fluxrun
 from pytest_fluxrun import ambient, patching
-from pytest_fluxrun.context import LANE
+from pytest_fluxrun.context import LANE, set_outside
 from pytest_fluxrun.entry import set_opener
 from pytest_fluxrun.recording import service, writer
 
@@ -66,11 +66,12 @@ async def batch(app: Any, path: str, clock: Callable[[], int], *, network: bool)
 class Ways:
     """The ways of serving the same request."""
 
-    def __init__(self, opener: Any, lane: Any) -> None:
+    def __init__(self, recording: Any) -> None:
         import shop_front
 
-        self.opener = opener
-        self.lane = lane
+        self.opener = recording.open_run
+        self.lane = recording.preamble.lane
+        self.orphans = recording.orphans
         self.app = shop_front.app
         self.bare_app = shop_front.front
         self.seams = [seam.patch for seam in patching._seams.values()]
@@ -85,6 +86,13 @@ class Ways:
 
     def idle(self) -> float:
         """Seams, and nobody who records."""
+        self._install()
+        set_opener(None)
+        set_outside(None)
+        return self._run(self.app, "/", None)
+
+    def outside(self) -> float:
+        """The process records, and the calls belong to no run: they are counted and named."""
         self._install()
         set_opener(None)
         return self._run(self.app, "/", None)
@@ -117,6 +125,7 @@ class Ways:
     def _install(self) -> None:
         patching.install(self.seams)
         ambient.install()
+        set_outside(self.orphans)
 
     def _run(self, app: Any, path: str, lane: Any) -> float:
         def run() -> float:
@@ -140,7 +149,7 @@ def main() -> None:
         contextvars.copy_context().run(fluxrun.init, project="bench")
         recording = service._service
         assert recording is not None
-        ways = Ways(recording.open_run, recording.preamble.lane)
+        ways = Ways(recording)
         variants = {
             "bare": ways.bare,
             "idle": ways.idle,
@@ -150,7 +159,8 @@ def main() -> None:
         }
         cpu = interleaved(variants, rounds=ROUNDS)
         ways.network = False
-        idle = interleaved({"bare": ways.bare, "idle": ways.idle}, rounds=2 * ROUNDS)
+        unseen = {"bare": ways.bare, "idle": ways.idle, "outside": ways.outside}
+        idle = interleaved(unseen, rounds=2 * ROUNDS)
         ways.network, ways.clock = True, time.perf_counter_ns
         wall = interleaved(variants, rounds=ROUNDS // 4)
         _print(cpu, idle, wall, recording)
@@ -166,6 +176,7 @@ def _print(
 
     print_row("the request itself", statistics.median(cpu["bare"]) / 1000, "ms", note="no seams")
     print_row("seams installed, no session", added(idle, "idle", "bare"), "µs", 5, "measured without the network")
+    print_row("recording, calls outside every run", added(idle, "outside", "bare"), "µs", note="likewise")
     print_row("recorded, not kept", added(cpu, "let go", "bare") / 1000, "ms", 0.15, note("let go"))
     print_row("recorded, kept", added(cpu, "kept", "bare") / 1000, "ms", 0.15, note("kept"))
     print_row("kept, while the writer seals others", added(cpu, "beside", "bare") / 1000, "ms", None, note("beside"))

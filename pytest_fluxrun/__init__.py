@@ -1,7 +1,7 @@
 """The public names, loaded on first use (PEP 562). Importing this package imports nothing else.
 
 `import pytest_fluxrun as fluxrun`, then `fluxrun.init(...)`, `fluxrun.instrument(app)`, `@fluxrun.capture(name)`,
-`fluxrun.host(name, object)`, `fluxrun.keep()`, `fluxrun.flush(...)`.
+`fluxrun.host(name, object)`, `fluxrun.keep()`, `fluxrun.flush(...)`, `fluxrun.recording_status()`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_fluxrun.boundaries.host import host
     from pytest_fluxrun.entries.function import capture
     from pytest_fluxrun.errors import FluxRunError, LeakedCall, UnrecordedCall
-    from pytest_fluxrun.recording.service import flush, init, keep
+    from pytest_fluxrun.recording.service import flush, init, keep, recording_status
     from pytest_fluxrun.registry import instrument
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "init",
     "instrument",
     "keep",
+    "recording_status",
 ]
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _HOMES = {
     "init": "pytest_fluxrun.recording.service",
     "instrument": "pytest_fluxrun.registry",
     "keep": "pytest_fluxrun.recording.service",
+    "recording_status": "pytest_fluxrun.recording.service",
 }
 
 

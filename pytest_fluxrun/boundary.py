@@ -6,20 +6,45 @@ No library is imported here, and boundary code never asks which session it talks
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from pytest_fluxrun.context import Clock, Lane
+from pytest_fluxrun.context import Clock, Lane, crossing
+from pytest_fluxrun.errors import GuardError
 from pytest_fluxrun.patching import Patch
 from pytest_fluxrun.values import Value, dump_error, load_error
 
-__all__ = ["Boundary", "Call", "Difference", "Kind", "Patch", "Registered", "Request", "Seams", "Session"]
+__all__ = [
+    "DERIVATION",
+    "VERIFICATION_PREFIX",
+    "Boundary",
+    "Call",
+    "Difference",
+    "Kind",
+    "Patch",
+    "Picks",
+    "Registered",
+    "Request",
+    "Seams",
+    "Session",
+]
 
 R = TypeVar("R")
 Request = Mapping[str, Any]
 """A call in its kind's form, of plain Python values that `values.encode` takes: what is stored, compared and shown."""
+
+
+Picks = tuple[tuple[int | str, str | None], ...]
+"""The columns of an answer that make another one's: each by position or name, and its new name, None where it stays."""
+
+DERIVATION: Final = "derived"
+"""The ambient function that a replay is told of: (material, digest) of a keyed or password hash, no read at all."""
+
+VERIFICATION_PREFIX: Final = "verify:"
+"""Ambient functions so named say whether a secret is right; served at replay where an operand is a redaction token."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,12 +59,19 @@ class Call:
         annotation: the live code's type of the answer, for values that need it to be rebuilt.
         prepare: awaited before `form` by a session that answers from a recording: reads what the request's form needs
             and only a coroutine can give (an async body). A session that calls live leaves it alone.
+        started_ns: when the call began, on `ambient.monotonic_ns`, where that was before it crosses: a library that
+            works in steps (connect, send, receive) crosses in the step that tells the result.
+
+    Attributes:
+        found: what an answering session has found for this call and keeps for it; see `Session.foresee`.
     """
 
     request: Request | Callable[[], Request]
     otherwise: Callable[[], Any] | None = None
     annotation: Any = Any
     prepare: Callable[[], Awaitable[None]] | None = None
+    started_ns: int | None = None
+    found: Any = field(default=None, init=False)
 
     def form(self) -> Request:
         """The request in its kind's form, made on first use."""
@@ -50,11 +82,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place at which an asked call differs from a recorded one. Paths use the grammar of guard files."""
+    """One place at which an asked call differs from a recorded one. Paths use the grammar of guard files.
+
+    Args:
+        name: what people call the place: `orders.total` of a bind; "" where the path says it.
+    """
 
     path: str
     recorded: Any
     asked: Any
+    name: str = ""
 
 
 class Kind(ABC):
@@ -70,9 +107,44 @@ class Kind(ABC):
     def operation(self, request: Request) -> str:
         """The call without its arguments: two calls of one operation may be the same effect with other values."""
 
+    def shape(self, request: Request) -> str:
+        """The call with nothing in it that could be a value or a secret: what is said of calls that no run holds."""
+        return self.operation(request)
+
     @abstractmethod
     def is_effect(self, request: Request) -> bool:
         """Whether the call changes the outside."""
+
+    def may_repeat(self, request: Request) -> bool:
+        """Whether the same read, made again, may get the last answer again: not where each answer is used up."""
+        del request
+        return True
+
+    def is_upkeep(self, request: Request) -> bool:
+        """Whether the call neither asks nor changes anything: a connection's ping, the end of what came to nothing."""
+        del request
+        return False
+
+    def family(self, request: Request) -> str:
+        """Calls that do about the same: one that nothing answers is compared with its family's, as `fit` and people do.
+
+        At least as coarse as `operation`.
+        """
+        return self.operation(request)
+
+    def fit(self, recorded: Request, asked: Request) -> Picks | None:
+        """Whether the recorded call asks the same in other words; asked only where no canonical text is equal.
+
+        Returns:
+            () where its answer is the asked call's as it stands, else what to pick of it; None where it isn't.
+        """
+        del recorded, asked
+        return None
+
+    def lacking(self, recorded: Request, asked: Request) -> str:
+        """What the asked call wants that the recorded one didn't, as a clause for people; "" where the paths say it."""
+        del recorded, asked
+        return ""
 
     @abstractmethod
     def differences(self, recorded: Request, asked: Request) -> list[Difference]:
@@ -81,6 +153,18 @@ class Kind(ABC):
     @abstractmethod
     def text(self, request: Request) -> str:
         """The call on one line, for people: `POST https://pay.example/charge {"amount": 1200}`."""
+
+    def lasting(self, answer: Value) -> Value:
+        """What of a stored answer a program may keep: without times, and ids of the exchange itself.
+
+        Two processes that got equal ones at their start count as started alike.
+        """
+        return answer
+
+    def address(self, request: Request) -> str:
+        """Where the call goes, as the setting `telemetry` lists it: a URL without its query; "" where there is none."""
+        del request
+        return ""
 
     def named_values(self, request: Request, answer: Any) -> Iterable[tuple[str, Any]]:
         """(name, value) pairs that redaction judges by name: headers, cookies, JSON keys, bind parameters.
@@ -98,14 +182,54 @@ class Seams(ABC):
 
     Attributes:
         modules: import names whose loading triggers `patches`, e.g. ("httpx",).
+        distribution: on PyPI, of a library on whose insides the seams depend: a database's driver. "" for all others.
+        tested: the oldest and the newest version of it that the seams' tests ran with; what lies outside is announced.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
+    distribution: ClassVar[str] = ""
+    tested: ClassVar[tuple[str, str]] = ("", "")
 
     @abstractmethod
     def patches(self, module: Any) -> Iterable[Patch]:
         """The seams in a module of `modules`, just loaded."""
+
+    def replay_patches(self, module: Any) -> Iterable[Patch]:
+        """Further seams in it that only a process which replays needs: no recording pays for them."""
+        del module
+        return ()
+
+    def unrecordable(self) -> str:
+        """Why runs that are recorded in this process as the library now is in it can't be faithful, or ""."""
+        return ""
+
+    def unreplayable(self) -> str:
+        """Why no run can be replayed faithfully in this process as the library now is in it, or "". Asked often."""
+        return ""
+
+
+class Uncovered(Seams):
+    """A library whose calls no boundary can record: a run that makes one is unready, and a replay refuses it by name.
+
+    Attributes:
+        name: the library as its users call it.
+        instead: what to use in its place, as a clause: "call it through fluxrun.host".
+    """
+
+    instead: ClassVar[str]
+
+    def refuse(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """`original`, a method through which every call of the library goes, refused inside a run."""
+
+        @functools.wraps(original)
+        def refused(*args: Any, **kwargs: Any) -> Any:
+            session = crossing()
+            if session is not None:
+                session.uncovered(self)
+            return original(*args, **kwargs)
+
+        return refused
 
 
 class Boundary(Seams, Generic[R]):
@@ -148,6 +272,61 @@ class Boundary(Seams, Generic[R]):
         del value
         return 0
 
+    def project(self, value: Value, picks: Picks) -> Value:
+        """Replaying side: the stored answer that holds only these columns of another one; None where that can't be."""
+        del value, picks
+        return None
+
+    def ask(self, request: Request, environment: Mapping[str, Any]) -> Value:
+        """Outside of every replay: make a read of a development environment, for `fluxrun extend`.
+
+        Args:
+            request: the request's form, a read.
+            environment: the table `[tool.fluxrun.live.NAME]`.
+
+        Returns:
+            The stored answer. None, the default: calls of this boundary can't be made anew.
+
+        Raises:
+            SettingsError: the table doesn't say where to ask.
+            Exception: what the library raises where the environment can't answer.
+        """
+        del request, environment
+        return None
+
+    def answer(self, request: Request, reply: Mapping[str, Any]) -> Value:
+        """Replaying side: the stored answer to a call that a guard answers in words.
+
+        Args:
+            reply: as the guard's table says it; its keys are the boundary's affair.
+
+        Raises:
+            GuardError: the reply isn't one that this library's calls have.
+        """
+        del request, reply
+        raise GuardError(
+            f"a guard can't answer calls of {self.name}",
+            why="its boundary has no form for an answer in words",
+            next_step="take that table out of [[answers]]",
+        )
+
+    def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
+        """A reply to an effect that `answer` takes, made up, for a person to review; None: only a person can say.
+
+        Args:
+            number: how many were made up before, so that two aren't the same.
+        """
+        del request, number
+        return None
+
+    def unsent(self, call: Call) -> Value:
+        """Replaying side: the stored answer that a call gets which is telemetry by setting, and so isn't made.
+
+        None, the default: calls of this boundary can't be dropped, the setting doesn't concern them.
+        """
+        del call
+        return None
+
     def load_error(self, value: Value, call: Call) -> BaseException:
         """Replaying side: an error of the same type, message and attributes, to be raised."""
         del call
@@ -155,11 +334,17 @@ class Boundary(Seams, Generic[R]):
 
 
 class Session(Protocol):
-    """Recorder or Replayer: what a boundary talks to."""
+    """Recorder or Replayer: what a boundary talks to.
+
+    Attributes:
+        answers: calls are answered from a recording. A boundary asks only where its library works in steps, of which
+            the earlier ones (connect, send) must then not reach the outside, and calls `foresee` in them.
+    """
 
     clock: Clock | None
     preamble: bool
     closed: bool
+    answers: bool
 
     def ambient_for(self, lane: Lane) -> Any:
         """See `context.LaneOwner`."""
@@ -169,6 +354,24 @@ class Session(Protocol):
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
+
+    def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
+        """Only where the session answers: find what will answer a call, and keep it for `call` with the same object.
+
+        Returns:
+            The recorded error, for a step that must raise it before the one in which the call crosses; None where the
+            call has an answer, or where nothing is recorded for one that has `otherwise`.
+
+        Raises:
+            UnrecordedCall: nothing answers it.
+        """
+
+    def uncovered(self, library: Uncovered) -> None:
+        """A library that no boundary covers is about to make a call: noted where it will be made, else refused.
+
+        Raises:
+            UnrecordedCall: calls are answered from a recording.
+        """
 
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """An ambient read with an encodable value: an environment variable, a verification.

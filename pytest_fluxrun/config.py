@@ -35,6 +35,7 @@ __all__ = [
     "load_settings",
     "project_root",
     "setting_origins",
+    "settings_chosen",
     "use_settings",
 ]
 
@@ -83,6 +84,7 @@ class Settings(BaseModel):
     pure: bool = False
     max_run_bytes: int = Field(default=8 * _MIB, gt=0)
     max_run_interactions: int = Field(default=10_000, gt=0)
+    max_earlier_bytes: int = Field(default=64 * 2**10, ge=0)
     max_pending_bytes: int = Field(default=64 * _MIB, gt=0)
     max_pending_runs: int = Field(default=256, gt=0)
     flush_at_exit_s: float = Field(default=5.0, ge=0)
@@ -90,6 +92,7 @@ class Settings(BaseModel):
     deny: Names = ()
     allow: Names = ()
     allow_write: Names = ()
+    telemetry: Names = ()
     timeout_s: float = Field(default=10.0, gt=0)
     require: int = Field(default=0, ge=0)
     live: dict[str, Any] = Field(default_factory=dict)
@@ -284,6 +287,11 @@ def use_settings(settings: Settings | None) -> None:
     """Make these the settings of the process; None forgets them."""
     global _current  # noqa: PLW0603 - one set of settings per process
     _current = settings
+
+
+def settings_chosen() -> bool:
+    """Whether the process has its settings: `fluxrun.init` was called, or a replay or command has begun."""
+    return _current is not None
 
 
 def current_settings() -> Settings:

@@ -6,12 +6,14 @@ name: no import path is ever resolved from one.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
-from pytest_fluxrun.context import Lane, current_lane
+from pytest_fluxrun.context import Lane, LaneOwner, current_lane
 from pytest_fluxrun.errors import EntryNotFound, SettingsError
 from pytest_fluxrun.values import Value
 
@@ -19,9 +21,15 @@ __all__ = [
     "Driving",
     "Ending",
     "Entry",
+    "Noted",
     "OpenRun",
     "RegisteredEntry",
+    "end_start_up",
     "flush_runs",
+    "note_error",
+    "note_route",
+    "note_task",
+    "noted",
     "open_run",
     "register",
     "registered",
@@ -45,6 +53,7 @@ class Ending:
         cut_short: an answer was due and isn't complete.
         timed_out: the entry ended by a time-out or a cancellation.
         route: the route's template for the index, e.g. `POST /orders/{id}`, or "".
+        trace: gives the ids of `trace.TRACE_FIELDS` that what invoked the run carried; called on the writer's thread.
     """
 
     dump: Callable[[], tuple[Value, Value]]
@@ -54,6 +63,7 @@ class Ending:
     cut_short: bool = False
     timed_out: bool = False
     route: str = ""
+    trace: Callable[[], Mapping[str, str]] = dict
 
 
 class OpenRun(Protocol):
@@ -74,8 +84,13 @@ class Driving(Protocol):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end in the run's root lane, on the loop that the app was booted on."""
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Call a function in the run's root lane."""
+    def call(self, function: Callable[[], T], *, interruption: tuple[int, BaseException] | None = None) -> T:
+        """Call a function in the run's root lane.
+
+        Args:
+            interruption: an offset and an error that is raised there out of what the function waits for: a server's
+                signal handler gave up on it. A function that has returned by then isn't interrupted.
+        """
 
     async def until(self, offset_ns: int) -> None:
         """Wait until the run's virtual clock has reached an offset."""
@@ -83,15 +98,27 @@ class Driving(Protocol):
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Any:
         """Start a task on the loop that outlives the items (a lifespan)."""
 
+    def lacks(self, asked: str) -> Exception:
+        """Say that the program asks its entry for what the run doesn't hold; latched like any unrecorded call.
+
+        Args:
+            asked: what, on one line.
+
+        Returns:
+            The error to raise.
+        """
+
 
 class Entry(ABC):
     """One way of starting a run. Stateless; the targets are held by the registry of entries.
 
     Attributes:
         kind: written into bundles, e.g. `asgi`; never change it.
+        takes: what it recognises, for people: `an ASGI application (FastAPI, …)`; "" for what only a decorator names.
     """
 
     kind: ClassVar[str]
+    takes: ClassVar[str] = ""
 
     @abstractmethod
     def recognises(self, target: Any) -> bool:
@@ -104,6 +131,26 @@ class Entry(ABC):
     @abstractmethod
     def drive(self, target: Any, recorded_input: Value, driving: Driving) -> Value:
         """Invoke the wrapped target as recorded and return the outcome, in the form that `Ending.dump` gives."""
+
+    def default_name(self, target: Any, project: str) -> str:
+        """What `instrument` registers a target under that was given no name."""
+        del target
+        return project
+
+    def names(self, target: Any) -> Collection[str]:
+        """Further names under which a target's runs are kept: one for each task that an app of tasks has registered."""
+        del target
+        return ()
+
+    def describe(self, target: Any) -> str:
+        """What a recognised object is, for people, on one line with its article: `a FastAPI application (ASGI)`."""
+        made_by = target.__class__  # not `type`: a wrapped object says what it wraps
+        return f"an object of {made_by.__module__}.{made_by.__qualname__} ({self.kind})"
+
+    def hint(self, target: Any) -> str:
+        """What to pass instead of an object that isn't recognised, where it is nearly one of this file's; else ""."""
+        del target
+        return ""
 
     def boot(self, target: Any, driving: Driving) -> Callable[[], None]:
         """Start what the entry needs once per process (a lifespan).
@@ -122,27 +169,35 @@ class RegisteredEntry:
     name: str
     entry: Entry
     target: Any
+    gives_way: bool = False
 
 
 _registered: dict[str, RegisteredEntry] = {}
 _opener: Callable[[str, Entry], OpenRun | None] | None = None
 _flusher: Callable[[], object] | None = None
+_start_up_ender: Callable[[], object] | None = None
 
 
-def register(name: str, entry: Entry, target: Any) -> None:
+def register(name: str, entry: Entry, target: Any, *, gives_way: bool = False) -> None:
     """Make a wrapped object drivable by name. The same name for another kind of entry is refused.
+
+    Args:
+        gives_way: one that another kind registers under the name counts in its place, whichever comes first: for what
+            registers itself, beneath what the user instruments.
 
     Raises:
         SettingsError: the name is taken by an entry of another kind.
     """
     taken = _registered.get(name)
-    if taken is not None and taken.entry.kind != entry.kind:
+    if taken is not None and taken.entry.kind != entry.kind and not taken.gives_way:
+        if gives_way:
+            return
         raise SettingsError(
             f"the entry name {name!r} is taken",
             why=f"it is already registered as {taken.entry.kind}, and now as {entry.kind}",
             next_step="give one of them another name",
         )
-    _registered[name] = RegisteredEntry(name, entry, target)
+    _registered[name] = RegisteredEntry(name, entry, target, gives_way)
 
 
 def registered() -> tuple[RegisteredEntry, ...]:
@@ -150,39 +205,64 @@ def registered() -> tuple[RegisteredEntry, ...]:
     return tuple(_registered.values())
 
 
-def registered_entry(name: str) -> RegisteredEntry:
-    """The entry of that name.
+def registered_entry(name: str, kind: str = "") -> RegisteredEntry:
+    """The entry of that name: one registered under it, else one whose target has it among its own names.
+
+    Args:
+        kind: the kind that it should be of, where two may share the name; one of another kind is the last resort.
 
     Raises:
         EntryNotFound: nothing registered it in this process.
     """
-    try:
-        return _registered[name]
-    except KeyError:
-        known = ", ".join(sorted(_registered)) or "none"
-        raise EntryNotFound(
-            f"entry {name!r} is not registered",
-            why=f"the imported modules registered: {known}",
-            next_step="name the module that calls fluxrun.instrument or fluxrun.capture in [tool.fluxrun] modules",
-        ) from None
+    own = _registered.get(name)
+    if own is not None and kind in ("", own.entry.kind):
+        return own
+    for each in _registered.values():
+        if kind in ("", each.entry.kind) and name in each.entry.names(each.target):
+            return RegisteredEntry(name, each.entry, each.target)
+    if own is not None:
+        return own
+    known = ", ".join(sorted(_all_names())) or "none"
+    raise EntryNotFound(
+        f"entry {name!r} is not registered",
+        why=f"the imported modules registered: {known}",
+        next_step="name the module that calls fluxrun.instrument or fluxrun.capture in [tool.fluxrun] modules",
+    )
+
+
+def _all_names() -> set[str]:
+    return {name for each in _registered.values() for name in (each.name, *each.entry.names(each.target))}
 
 
 def set_opener(
-    opener: Callable[[str, Entry], OpenRun | None] | None, flusher: Callable[[], object] | None = None
+    opener: Callable[[str, Entry], OpenRun | None] | None,
+    flusher: Callable[[], object] | None = None,
+    *,
+    start_up_ender: Callable[[], object] | None = None,
 ) -> None:
     """Say who records runs; None: nobody. `recording` calls this at `init`.
 
     Args:
         flusher: waits, for a bounded time, until what was recorded is stored.
+        start_up_ender: ends the preamble, if no run has yet.
     """
-    global _opener, _flusher
-    _opener, _flusher = opener, flusher
+    global _opener, _flusher, _start_up_ender
+    _opener, _flusher, _start_up_ender = opener, flusher, start_up_ender
 
 
 def flush_runs() -> None:
     """Wait until what was recorded is stored, where anything records; for entries that learn of their process's end."""
     if _flusher is not None:
         _flusher()
+
+
+def end_start_up() -> None:
+    """Say that the process is up: for entries of workers, which may wait for their first task for days.
+
+    What such a worker does meanwhile is no preamble of its runs, and would grow without end.
+    """
+    if _start_up_ender is not None:
+        _start_up_ender()
 
 
 def open_run(name: str, entry: Entry) -> OpenRun | None:
@@ -196,3 +276,51 @@ def open_run(name: str, entry: Entry) -> OpenRun | None:
     if lane is not None and (lane.session.clock is not None or not (lane.session.preamble or lane.session.closed)):
         return None
     return _opener(name, entry)
+
+
+# -- what a framework tells of the run under way
+
+
+@dataclass(slots=True)
+class Noted:
+    """What only the framework that serves a request knows of it."""
+
+    route: str = ""
+    error: BaseException | None = None
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+
+_noted: Final[WeakKeyDictionary[LaneOwner, Noted]] = WeakKeyDictionary()
+
+
+def note_route(template: str) -> None:
+    """Say which route the request under way has taken, e.g. `/orders/{id}`; the first one counts."""
+    told = _of_current_run()
+    if told is not None and not told.route:
+        told.route = template
+
+
+def note_error(error: BaseException) -> None:
+    """Say that the framework makes an answer of an error that the application didn't handle; the last one counts."""
+    told = _of_current_run()
+    if told is not None:
+        told.error = error
+
+
+def note_task(task: asyncio.Task[Any]) -> None:
+    """Say that the framework does a part of the request in a task that outlives it: the run waits for it."""
+    told = _of_current_run()
+    if told is not None:
+        told.tasks.append(task)
+
+
+def noted(lane: Lane | None) -> Noted:
+    """What was said during the run of a lane."""
+    return Noted() if lane is None else _noted.get(lane.session) or Noted()
+
+
+def _of_current_run() -> Noted | None:
+    lane = current_lane()
+    if lane is None or lane.session.preamble or lane.session.closed:
+        return None
+    return _noted.setdefault(lane.session, Noted())

@@ -197,6 +197,7 @@ class UnrecordedCall(FluxRunError):
         asked: the call, as one line.
         nearest: the nearest recorded call, as one line, or "".
         differs: paths at which the two differ, at most eight.
+        lacking: what of it the nearest one lacks, as a clause, or "".
     """
 
     def __init__(
@@ -206,25 +207,28 @@ class UnrecordedCall(FluxRunError):
         asked: str,
         nearest: str = "",
         differs: Sequence[str] = (),
+        lacking: str = "",
         next_step: str = "",
     ) -> None:
         self.asked = asked
         self.nearest = nearest
         self.differs = tuple(differs)
-        Exception.__init__(self, _unrecorded_message(what, asked, nearest, self.differs, next_step))
+        self.lacking = lacking
+        Exception.__init__(self, self._message(what, next_step))
         self.what = what
         self.why = ""
         self.next_step = next_step
 
-
-def _unrecorded_message(what: str, asked: str, nearest: str, differs: Sequence[str], next_step: str) -> str:
-    lines = [what, f"  asked:   {asked}"]
-    if nearest:
-        suffix = f"   differs at {', '.join(differs)}" if differs else ""
-        lines.append(f"  nearest: {nearest}{suffix}")
-    if next_step:
-        lines.append(f"  next:    {next_step}")
-    return "\n".join(lines)
+    def _message(self, what: str, next_step: str) -> str:
+        lines = [what, f"  asked:   {self.asked}"]
+        if self.nearest:
+            suffix = f"   differs at {', '.join(self.differs)}" if self.differs else ""
+            lines.append(f"  nearest: {self.nearest}{suffix}")
+        if self.lacking:
+            lines.append(f"  lacks:   {self.lacking}")
+        if next_step:
+            lines.append(f"  next:    {next_step}")
+        return "\n".join(lines)
 
 
 class LeakedCall(FluxRunError):

@@ -23,15 +23,13 @@ __all__ = [
     "split_place",
 ]
 
-# What these read serves to run and to measure the program: threads, loops, pools, servers, telemetry, FluxRun.
+# What these read serves to run and to measure the program: threads, loops, pools, servers, FluxRun.
 _INFRASTRUCTURE = (
     "_pytest",
     "aiosqlite",
     "anyio",
     "asyncio",
     "concurrent",
-    "ddtrace",
-    "elasticapm",
     "gevent",
     "greenlet",
     "gunicorn",
@@ -45,17 +43,13 @@ _INFRASTRUCTURE = (
     "importlib",
     "logging",
     "multiprocessing",
-    "newrelic",
-    "opentelemetry",
     "pluggy",
-    "prometheus_client",
     "psycopg_pool",
     "pytest",
     "pytest_fluxrun",
     "queue",
     "sched",
     "selectors",
-    "sentry_sdk",
     "sniffio",
     "socketserver",
     "sqlalchemy.pool",
@@ -65,6 +59,11 @@ _INFRASTRUCTURE = (
     "uvicorn",
     "uvloop",
 )
+# It draws nothing itself, and calls handlers for the program: one may mail an error, with an id that it draws.
+_PASSED_THROUGH = ("logging", "pytest_fluxrun.boundaries.logging")
+# Their clocks measure, but ids that they draw reach the outcome: a trace id in an answer, an event id on a page.
+_TELEMETRY = ("ddtrace", "elasticapm", "newrelic", "opentelemetry", "prometheus_client", "sentry_sdk")
+_ENTROPY = ("os.", "random.", "uuid.")
 # These, and all of the standard library, use the steady clocks only to measure and to wait.
 _STEADY_INFRASTRUCTURE = (
     "aiohttp",
@@ -72,9 +71,11 @@ _STEADY_INFRASTRUCTURE = (
     "asyncpg",
     "botocore",
     "celery",
+    "httplib2",
     "httpx",
     "httpx2",
     "kombu",
+    "niquests",
     "psycopg",
     "pymongo",
     "redis",
@@ -82,6 +83,8 @@ _STEADY_INFRASTRUCTURE = (
     "sqlalchemy",
     "starlette",
     "urllib3",
+    "urllib3_future",
+    "websockets",
 )
 _STEADY = frozenset({"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"})
 # A task that one of these starts serves a request of its own, whatever request's callback it was started in.
@@ -91,7 +94,13 @@ _RELAYS = ("freezegun", "time_machine")
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
-_OWN_RELAYS = frozenset(f"{_PACKAGE}boundaries{os.sep}{name}.py" for name in ("clock", "entropy", "verification"))
+_OWN_RELAYS = frozenset(
+    f"{_PACKAGE}boundaries{os.sep}{name}.py"
+    for name in ("clock", "entropy", "verification", f"passwords{os.sep}verifying", f"drawing{os.sep}octets")
+)
+_LIKE_AN_APP = frozenset({f"{_PACKAGE}entries{os.sep}calling{os.sep}within.py", f"{_PACKAGE}context.py"})
+"""Frames of FluxRun's own to which what libraries draw is attributed where no code of the app called them: an entry's,
+and that of a job in a worker's thread (FastAPI's `background.add_task(celery_task.delay)`)."""
 _MOST_FRAMES_WALKED = 24  # as in _ambient.c
 _MOST_PLACES = 50_000
 
@@ -111,6 +120,8 @@ def module_of(filename: str) -> str:
         _, found, rest = filename.rpartition(f"{os.sep}{folder}{os.sep}")
         if found:
             return _dotted(rest)
+    if filename in _LIKE_AN_APP:
+        return ""
     if filename.startswith(_PACKAGE):
         return "pytest_fluxrun." + _dotted(filename[len(_PACKAGE) :])
     for folder in _STDLIB:
@@ -139,7 +150,9 @@ def _in_stdlib(filename: str) -> bool:
 def is_library(filename: str) -> bool:
     """Whether entropy drawn by this code is attributed to its caller: any library's but infrastructure's."""
     module = module_of(filename)
-    return filename in _OWN_RELAYS or (bool(module) and not _is_any(module, _INFRASTRUCTURE))
+    if filename in _OWN_RELAYS or _is_any(module, _PASSED_THROUGH):
+        return True
+    return bool(module) and not _is_any(module, (*_INFRASTRUCTURE, *_TELEMETRY))
 
 
 def past_libraries(nearest: FrameType) -> FrameType:
@@ -165,7 +178,7 @@ def is_infrastructure(function: str, filename: str) -> bool:
     module = module_of(filename)
     if not module:
         return False
-    if _is_any(module, _INFRASTRUCTURE):
+    if _is_any(module, _INFRASTRUCTURE) or (_is_any(module, _TELEMETRY) and not function.startswith(_ENTROPY)):
         return True
     return function in _STEADY and (_in_stdlib(filename) or _is_any(module, _STEADY_INFRASTRUCTURE))
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_fluxrun.errors import DamagedBundle, UnsupportedVersion
 from pytest_fluxrun.values import Value
 
-__all__ = ["Interaction", "LaneSpec", "Read", "Readiness", "Recording", "Run", "Segment"]
+__all__ = ["HandAnswer", "Interaction", "LaneSpec", "Orphan", "Read", "Readiness", "Recording", "Run", "Segment"]
 
 SCHEMA = 1
 
@@ -41,6 +41,7 @@ class Interaction:
         lane: index into `Recording.lanes`.
         schema: the boundary's schema when it was dumped.
         effect: whether its kind judged that it changes the outside.
+        label: what the program calls what it talked to, e.g. the alias of a Django database; for people, never matched.
     """
 
     boundary: str
@@ -54,6 +55,7 @@ class Interaction:
     error: Value = None
     failed: bool = False
     effect: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Recording:
     Args:
         wall_ns: Unix time at offset 0.
         mono_ns: the monotonic clock at offset 0; perf_counter likewise in `perf_ns`.
-        reads: per source (`environment`, `verification`), per key, the values in order.
+        reads: per source (`environment`, `derived`, `cache`, `dns`), per key, the values in order.
     """
 
     wall_ns: int
@@ -108,11 +110,49 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """Calls of the process that reached no run: their shape and where they came from, never a value.
+
+    Args:
+        boundary: its name; "" for what is counted beyond the number of kinds that are told apart.
+        call: the kind's shape of it.
+        thread: the thread's name, digits as `N`.
+        place: `file:line` of the nearest code of the app, or "".
+        why: `no-run`, `run-over` (the run that it belonged to had ended) or `start-up-over`.
+    """
+
+    boundary: str
+    call: str
+    thread: str
+    place: str
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandAnswer:
+    """An answer in words, by a person.
+
+    Args:
+        call: `boundary operation`, with `*` for anything.
+        reply: in the boundary's own keys.
+    """
+
+    call: str
+    reply: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a run can be replayed faithfully: `recorded`, or `unready` with a code for each thing in the way."""
+    """Whether a run can be replayed faithfully: `recorded`, or `unready` with a code for each thing in the way.
+
+    Args:
+        notes: what may stand in the way and needn't: `untested-version: psycopg 3.9 (tested with 3.1.8 to 3.3.2)`.
+    """
 
     state: str = "recorded"
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +166,11 @@ class Run:
         outcome: what came of it, in the entry's form.
         tokens: redaction tokens that stand in this run for secrets.
         versions: distribution → version of what was loaded, plus `python` and `release`.
+        orphans: the process's calls that reached no run since the run before that was kept.
+        earlier: what earlier runs of the same process had read, for code that asks again because its caches are cold.
+        supplement: reads that fixed code makes and the run lacks, sealed beside it later; never in its own bundle.
+        answers: what the run's guard says of calls that the run lacks; never in its own bundle.
+        process: the same for the runs that share a preamble: random, drawn once per process; "" where it isn't known.
     """
 
     id: str
@@ -139,7 +184,12 @@ class Run:
     readiness: Readiness = Readiness()
     tokens: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    orphans: tuple[Orphan, ...] = ()
     schema: int = SCHEMA
+    process: str = ""
+    earlier: Recording | None = None
+    supplement: tuple[Interaction, ...] = ()
+    answers: tuple[HandAnswer, ...] = ()
 
     def to_payload(self) -> bytes:
         """The JSON that a bundle's body holds, UTF-8."""

@@ -6,14 +6,20 @@ Pure. The tokens themselves are made by `recording.redaction`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["Tokens"]
+__all__ = ["Tokens", "any_of"]
 
 _SAME_LENGTH_FROM = 8
 _INSIDE = r"""[^"'&\n]"""
 """Stays inside a JSON string, a query's parameter, an SQL literal, a line."""
+
+
+def any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds any of some texts, the longest first; None where there are none."""
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 class Tokens:
@@ -24,8 +30,7 @@ class Tokens:
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        longest_first = sorted(tokens, key=len, reverse=True)
-        self._any = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._any = any_of(tokens)
 
     def pattern(self, recorded: str) -> re.Pattern[str] | None:
         """What equals a recorded text but for the places of tokens; None where it has none.

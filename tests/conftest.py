@@ -5,21 +5,23 @@ from __future__ import annotations
 import _thread
 import asyncio
 import concurrent.futures.thread
+import multiprocessing.pool
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import anyio._backends._asyncio
 import pytest
+import uvloop
 
 from pytest_fluxrun import patching
 from pytest_fluxrun.boundaries import anyio as anyio_seams
 from pytest_fluxrun.boundaries import asyncio as asyncio_seams
-from pytest_fluxrun.boundaries import concurrent_futures, sleep
+from pytest_fluxrun.boundaries import concurrent_futures, multiprocessing_pool, sleep
+from pytest_fluxrun.boundaries import queue as queue_seams
 from pytest_fluxrun.boundaries import threading as threading_seams
 from pytest_fluxrun.context import Lane, entered
 from pytest_fluxrun.replaying import event_loop
@@ -29,16 +31,16 @@ from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 _SEAMS: list[tuple[Any, ModuleType]] = [
     (sleep, time),
     (asyncio_seams, asyncio),
+    (asyncio_seams, uvloop),
     (threading_seams, threading),
     (threading_seams, queue),
     (threading_seams, _thread),
+    (queue_seams, queue),
     (concurrent_futures, concurrent.futures.thread),
+    (concurrent_futures, concurrent.futures._base),
+    (multiprocessing_pool, multiprocessing.pool),
     (anyio_seams, anyio._backends._asyncio),
 ]
-with suppress(ImportError):
-    import uvloop
-
-    _SEAMS.append((asyncio_seams, uvloop))
 
 
 class LaneOwner:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import wrapt
 
 from pytest_fluxrun import patching
 from pytest_fluxrun.patching import Displaced, Patch
@@ -110,3 +111,63 @@ def test_missing_attribute_is_an_error_and_leaves_the_others_installed(library: 
     with pytest.raises(AttributeError):
         patching.install([Patch(library, "method", doubled), Patch(library, "gone", doubled)])
     assert 1 == len(patching.installed())
+
+
+def _instrument(name: str, *, told: bool) -> Any:
+    """A function of another package that puts a wrapper on a method, saying what it wraps or not."""
+    source = "import functools\ndef put(owner, attribute):\n    wrapped = getattr(owner, attribute)\n"
+    source += "    @functools.wraps(wrapped)\n" if told else ""
+    source += "    def on_top(*args):\n        return wrapped(*args)\n    setattr(owner, attribute, on_top)\n"
+    namespace = {"__name__": f"{name}.integration"}
+    exec(source, namespace)
+    return namespace["put"]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["says-what-it-wraps", "closure"])
+def test_trusted_wrapper_on_top_displaces_nothing(library: Any, monkeypatch: pytest.MonkeyPatch, told: bool):
+    """One of a trusted package, also two deep; the same wrapper of any other package displaces."""
+    monkeypatch.setattr(patching, "_trusted", set())
+    patching.trust_wrappers_of("watcher")
+    patching.install([Patch(library, "method", doubled), Patch(library, "static", doubled)])
+
+    _instrument("watcher", told=True)(library, "method")
+    _instrument("watcher", told=told)(library, "static")
+    before = patching.displaced()
+    _instrument("mocker", told=told)(library, "method")
+
+    assert () == before
+    assert ["method"] == [each.seam.rpartition(".")[2] for each in patching.displaced()]
+
+
+def test_trusted_wrapper_of_something_else_displaces(library: Any, monkeypatch: pytest.MonkeyPatch):
+    """Trust is in calling on: what lies beneath must be the seam."""
+    monkeypatch.setattr(patching, "_trusted", set())
+    patching.trust_wrappers_of("watcher")
+    patching.install([Patch(library, "method", doubled)])
+
+    library.method = lambda self, number: number
+    _instrument("watcher", told=True)(library, "method")
+
+    assert 1 == len(patching.displaced())
+
+
+def test_wrapt_wrapper_of_a_trusted_package_displaces_nothing(library: Any, monkeypatch: pytest.MonkeyPatch):
+    """Wrapt's proxies show the name of what they wrap; whose they are is told by the function inside."""
+    monkeypatch.setattr(patching, "_trusted", {__name__.partition(".")[0]})
+    patching.install([Patch(library, "method", doubled)])
+
+    wrapt.wrap_function_wrapper(library, "method", lambda wrapped, _, args, kwargs: wrapped(*args, **kwargs))
+    trusted = patching.displaced()
+    monkeypatch.setattr(patching, "_trusted", set())
+
+    assert () == trusted
+    assert 1 == len(patching.displaced())
+    assert 20 == library().method(1)
+
+
+def test_displaced_seam_that_the_fence_stands_behind_hides_nothing(library: Any):
+    """Another plugin may put the original back: what it does live is stopped and named."""
+    patching.install([Patch(library, "method", doubled, fenced=True), Patch(library, "static", doubled)])
+    library.method = library.static = None
+
+    assert ["static"] == [each.seam.rpartition(".")[2] for each in patching.displaced()]

@@ -6,14 +6,20 @@ import os
 import subprocess
 import sys
 import textwrap
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from pytest_fluxrun import registry
+from pytest_fluxrun.boundary import Uncovered
 from pytest_fluxrun.entries.asgi import entry as asgi
 from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.kinds.http import HTTP
 from pytest_fluxrun.run import Interaction
+from tests.compatibility import pins
 
 
 def run_python(code: str) -> list[str]:
@@ -88,12 +94,28 @@ def test_boundary_that_names_further_modules_is_woken_by_them(tmp_path):
     assert ["2 2"] == shown
 
 
+def test_what_only_a_replay_needs_is_patched_by_no_recording():
+    """And by a replay whenever the library comes; hashlib's functions are the library's own in production."""
+    shown = run_python("""
+        import hashlib
+        from pytest_fluxrun import registry
+        stock = hashlib.sha256
+        registry.install_seams()
+        print(hashlib.sha256 is stock)
+        registry.install_replay_seams()
+        replaced = hashlib.sha256
+        registry.install_replay_seams()
+        print(replaced is stock, hashlib.sha256 is replaced, replaced(b"a").digest() == stock(b"a").digest())
+    """)
+    assert ["True", "False True True"] == shown
+
+
 def test_object_that_no_entry_recognises_is_refused():
-    """The error names its class and what is known."""
+    """The error names its class and what it could be."""
     with pytest.raises(SettingsError) as raised:
         registry.instrument({}, name="web")
-    assert "builtins.dict" in str(raised.value)
-    assert "asgi" in raised.value.why
+    assert "builtins.dict" in raised.value.what
+    assert "an ASGI application (Django, " in raised.value.next_step
 
 
 def test_entries_and_kinds_are_found_by_name():
@@ -108,3 +130,48 @@ def test_entries_and_kinds_are_found_by_name():
 def test_call_of_an_unknown_kind_still_has_a_text():
     """A bundle may come from a project with more boundaries."""
     assert "pigeon {'to': 'x'}" == registry.text_of(Interaction("pigeon", "pigeon", 1, 0, 0, 0, None), {"to": "x"})
+
+
+def test_version_outside_of_what_was_tested_is_named(monkeypatch: pytest.MonkeyPatch):
+    """By release, whatever follows it; a boundary that reaches into no library's insides says nothing."""
+
+    class Driver(Uncovered):
+        name = "driver"
+        modules = ("driver",)
+        distribution = "wrapt"
+        tested = ("0.1", "0.2.9")
+
+        def patches(self, module: object) -> tuple[()]:
+            return ()
+
+    here = version("wrapt")
+    monkeypatch.setattr(registry, "_loaded", {"driver": Driver()})
+
+    assert (("driver", f"wrapt {here} (tested with 0.1 to 0.2.9)"),) == registry.untested_versions()
+
+    Driver.tested = ("0.1", f"{here}.post1")
+    assert () == registry.untested_versions()
+    Driver.distribution = ""
+    assert () == registry.untested_versions()
+
+
+def test_tested_versions_are_the_oldest_that_is_pinned_and_a_newer_one():
+    """What a boundary says of versions is what `./dev oldest` and the table ran."""
+    pinned = pins()
+    folder = Path(registry.__file__).with_name("boundaries")
+    files = [path.stem for path in folder.glob("*.py") if "\n    distribution" in path.read_text()]
+    boundaries = [import_module(f"pytest_fluxrun.boundaries.{name}").boundary for name in files]
+    for seams in boundaries:
+        assert pinned[seams.distribution] == seams.tested[0], seams.distribution
+        assert Version(seams.tested[0]) <= Version(seams.tested[1])
+    assert {seams.distribution for seams in boundaries} == {found for found, _, _ in registry.declared_versions()}
+
+
+def test_every_boundary_is_woken_by_the_modules_that_it_names():
+    """The source says so where nothing of it is imported; a class before the boundary's own hides none."""
+    declared = registry.declared_boundaries()
+    for name, modules in declared.items():
+        source = Path(registry.__file__).with_name("boundaries") / f"{name}.py"
+        if source.is_file():
+            boundary = import_module(f"pytest_fluxrun.boundaries.{name}").boundary
+            assert set(boundary.modules) <= set(modules), name

@@ -8,11 +8,12 @@ import enum
 import ipaddress
 import math
 import pathlib
+import smtplib
 import threading
 import uuid
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import orjson
@@ -401,6 +402,16 @@ def test_attributes_that_cannot_be_encoded_are_named() -> None:
     assert vars(load_error(dump_error(error))) == {"code": 1, "detail": "x"}
 
 
+def test_an_error_of_decimal_holds_its_signals_again() -> None:
+    """Its argument is a list of classes."""
+    with pytest.raises(InvalidOperation) as caught:
+        Decimal("1e28").quantize(Decimal("0.01"))
+
+    back = load_error(orjson.loads(orjson.dumps(dump_error(caught.value))))
+
+    assert (caught.value.args, str(caught.value)) == (back.args, str(back))
+
+
 def test_a_chain_that_meets_itself_is_cut() -> None:
     """Two errors that are each other's context end."""
     first, second = ValueError(1), TypeError(2)
@@ -419,6 +430,15 @@ def test_only_loaded_exception_classes_are_built(name: str) -> None:
     assert (type(back), back.type_name, back.message) == (RecordedError, name, "text")
 
 
+def test_a_stand_in_is_dumped_as_what_it_stands_for() -> None:
+    """An outcome that holds one is equal to the recorded one."""
+    value = {**dump_error(ValueError("text")), "type": "not_loaded:Gone"}
+
+    again = dump_error(load_error(value))
+
+    assert ("not_loaded:Gone", "text") == (again["type"], again["message"])
+
+
 def test_a_constructor_in_c_gives_a_stand_in() -> None:
     """Pydantic's ValidationError can't be made from arguments."""
     with pytest.raises(ValueError, match="valid integer") as caught:
@@ -427,6 +447,18 @@ def test_a_constructor_in_c_gives_a_stand_in() -> None:
     back = load_error(dump_error(caught.value))
 
     assert (type(back), back.type_name) == (RecordedError, "pydantic_core._pydantic_core:ValidationError")
+
+
+def test_third_argument_of_an_app_s_os_error_is_no_file_name() -> None:
+    """Those of smtplib are OSErrors; the arguments of one are what its own constructor left."""
+    error = smtplib.SMTPSenderRefused(550, b"no", "a@example.org")
+
+    back = load_error(dump_error(error))
+
+    assert isinstance(back, smtplib.SMTPSenderRefused)
+    assert error.args == back.args
+    assert back.filename is None
+    assert vars(error) == vars(back)
 
 
 def test_a_damaged_error_is_typed() -> None:

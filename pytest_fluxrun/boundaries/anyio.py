@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import Clock, entered, virtual_clock
+from pytest_fluxrun.context import Clock, entered, run_job, virtual_clock
 
 __all__ = ["boundary"]
 
@@ -52,17 +52,23 @@ def _start(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _hand_over(jobs: deque[Clock | None], put: Callable[[Any], None], item: Any) -> None:
-    """Queue a job `(context, function, args, future, scope)`; None, which ends the worker, is none."""
+    """Queue a job `(context, function, args, future, scope)`; None, which ends the worker, is none.
+
+    The job's context holds its lane: the queue, which is a queue.Queue, must not give the worker another one.
+    """
     if item is None:
         put(item)
         return
     clock = virtual_clock()
     jobs.append(clock)
+    context, function, *rest = item
+    job = functools.partial(run_job, function)
     if clock is not None:
-        context, function, *rest = item
         clock.begin()
-        item = (context, functools.partial(_on_clock, clock, function), *rest)
-    put(item)
+        job = functools.partial(_on_clock, clock, job)
+    item = (context, job, *rest)
+    with entered(None):
+        put(item)
 
 
 def _on_clock(clock: Clock, function: Callable[..., Any], *args: Any) -> Any:

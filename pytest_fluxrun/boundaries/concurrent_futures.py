@@ -1,4 +1,4 @@
-"""concurrent.futures: a pool's job runs in a lane of its own, its worker threads in none.
+"""concurrent.futures: a pool's job and a callback of a future run in lanes of their own, worker threads in none.
 
 Records nothing. At replay the clock knows which jobs are queued and which run. Process pools are left alone.
 """
@@ -8,11 +8,20 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterable
-from contextvars import Context
 from typing import Any
 
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import Clock, Lane, entered, name_of, open_lane, virtual_clock
+from pytest_fluxrun.context import (
+    Clock,
+    Lane,
+    carried,
+    entered,
+    name_of,
+    open_lane,
+    virtual_clock,
+    within_context,
+)
+from pytest_fluxrun.places import is_infrastructure
 
 __all__ = ["boundary"]
 
@@ -21,10 +30,13 @@ class ConcurrentFutures(Seams):
     """The seams of ThreadPoolExecutor."""
 
     name = "concurrent_futures"
-    modules = ("concurrent.futures.thread",)
+    modules = ("concurrent.futures.thread", "concurrent.futures._base")
 
     def patches(self, module: Any) -> Iterable[Patch]:
-        """Where a job is submitted, and where its future has got the result."""
+        """Where a job is submitted, where its future has got the result, and who is told of it."""
+        if module.__name__ == "concurrent.futures._base":
+            yield Patch(module.Future, "add_done_callback", _add_done_callback)
+            return
         yield Patch(module.ThreadPoolExecutor, "submit", _submit)
         yield Patch(module._WorkItem, "run", _work)  # noqa: SLF001 - a future's callbacks come too early
 
@@ -71,7 +83,7 @@ def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
         parent = open_lane()
         if parent is None:
             return original(self, fn, *args, **kwargs)
-        named, laned = _laned(fn, args)
+        named, laned = within_context(fn, args)
         lane, clock = parent.spawn(name_of(named)), virtual_clock()
         job = _Job(laned(lane), lane, clock, self)
         if clock is None:
@@ -90,21 +102,27 @@ def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
     return submit
 
 
-def _laned(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Callable[[Lane], Callable[..., Any]]]:
-    """What to name the lane after, and what makes the job's function for a lane.
+def _add_done_callback(original: Callable[..., None]) -> Callable[..., None]:
+    """The app's callback runs in a lane of its own, on whichever thread; one of the machinery that waits in none."""
 
-    Sees through `Context.run`, as asyncio.to_thread submits it: the lane must be set within that context.
-    """
-    run, given, keywords = (fn.func, fn.args, fn.keywords) if type(fn) is functools.partial else (fn, (), {})
-    inner = (*given, *args)
-    if not inner or not isinstance(getattr(run, "__self__", None), Context):
-        return fn, lambda _: fn
-    return inner[0], lambda lane: functools.partial(run, _in_lane, lane, *given, **keywords)
+    @functools.wraps(original)
+    def add_done_callback(self: Any, fn: Callable[[Any], Any]) -> None:
+        parent = open_lane()
+        if parent is None or not _is_apps(fn):
+            return original(self, fn)
+        named, laned = within_context(fn, ())
+        lane = parent.spawn(name_of(named))
+        return original(self, carried(laned(lane), lane))
+
+    return add_done_callback
 
 
-def _in_lane(lane: Lane, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with entered(lane):
-        return function(*args, **kwargs)
+def _is_apps(function: Any) -> bool:
+    """Whether a callback may make calls: not one in C, and not asyncio's or another library's that hands results on."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code is not None and not is_infrastructure("", code.co_filename)
 
 
 def _work(original: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from pytest_fluxrun import ambient
+from pytest_fluxrun.boundaries.drawing.octets import drawn
 from pytest_fluxrun.boundary import Patch, Seams
 from pytest_fluxrun.context import LANE, Lane
 from pytest_fluxrun.places import past_libraries
@@ -33,6 +34,8 @@ class Entropy(Seams):
         if not ambient.is_native():
             return tuple(_PURE[module.__name__](module))
         ambient.install()
+        if module.__name__ == "os":
+            return tuple(_getrandom_patches(module))
         return tuple(_gauss_patches(module)) if module.__name__ == "random" else ()
 
 
@@ -41,6 +44,12 @@ _seeded: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDicti
 
 def _os_patches(module: Any) -> Iterator[Patch]:
     yield Patch(module, "urandom", partial(_wrapped, "os.urandom"))
+    yield from _getrandom_patches(module)
+
+
+def _getrandom_patches(module: Any) -> Iterator[Patch]:
+    if hasattr(module, "getrandom"):  # Linux
+        yield Patch(module, "getrandom", partial(drawn, size_of=lambda size, *_, **__: int(size)))
 
 
 def _uuid_patches(module: Any) -> Iterator[Patch]:

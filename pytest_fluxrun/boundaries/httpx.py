@@ -6,93 +6,50 @@ A request body that was never sent whole (a generator, and the connection refuse
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
-from pytest_fluxrun import ambient
-from pytest_fluxrun.boundary import Boundary, Call, Patch
-from pytest_fluxrun.context import Clock, crossing, virtual_clock
-from pytest_fluxrun.errors import DamagedBundle, UnrecordedCall
-from pytest_fluxrun.kinds.http import HTTP
-from pytest_fluxrun.values import Value, decode, encode, encode_or_opaque, load_error
+from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
+from pytest_fluxrun.boundaries.http.exchange import Exchange, text_or_bytes
+from pytest_fluxrun.boundaries.http.failures import Failure, failure_of
+from pytest_fluxrun.boundaries.http.library import HttpLibrary
+from pytest_fluxrun.boundaries.http.playback import AsyncPlayback, SyncPlayback
+from pytest_fluxrun.boundary import Call, Patch
+from pytest_fluxrun.context import crossing, virtual_clock
+from pytest_fluxrun.values import Value
 
-__all__ = ["Exchange", "HttpxBoundary", "boundary"]
+__all__ = ["HttpxBoundary", "boundary"]
 
-_AT_ONCE_NS: Final = 20_000_000
-_IN_ONE_PIECE_NS: Final = 250_000_000
-"""A body that is whole so soon after its head belongs to the call; a slower one is a stream."""
-_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 _EXTENSIONS: Final = ("http_version", "reason_phrase")
-
-
-class Exchange:
-    """An answer: its head, and its body as far as the app reads it. Filled by the tee while the app reads.
-
-    Attributes:
-        headers: raw pairs, bytes, in the order of the wire.
-        times_ns: per chunk, nanoseconds from the head to the chunk; `ended_ns` likewise for the end.
-        end: `eof`, `error` (then `error` holds it), `cancelled` while the app waited for more, `over-bound`, or
-            `abandoned`: the app read no further.
-        response: the live response until the seam hands it to the app; None at replay.
-    """
-
-    __slots__ = (
-        "chunks",
-        "end",
-        "ended_ns",
-        "error",
-        "extensions",
-        "head_ns",
-        "headers",
-        "response",
-        "size_bytes",
-        "status",
-        "times_ns",
-    )
-
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], extensions: dict[str, bytes]) -> None:
-        self.status = status
-        self.headers = headers
-        self.extensions = extensions
-        self.chunks: list[bytes] = []
-        self.times_ns: list[int] = []
-        self.size_bytes = 0
-        self.head_ns = ambient.monotonic_ns()
-        self.end = "abandoned"
-        self.ended_ns = 0
-        self.error: Value | BaseException = None
-        self.response: Any = None
-
-    @classmethod
-    def of(cls, response: Any) -> Exchange:
-        """The exchange of a live response, which it holds until the seam takes it."""
-        extensions = response.extensions
-        kept = {name: extensions[name] for name in _EXTENSIONS if isinstance(extensions.get(name), bytes)}
-        exchange = cls(response.status_code, response.headers.raw, kept)
-        exchange.response = response
-        return exchange
-
-    def header_names(self) -> Iterator[str]:
-        """The headers' names, as sent."""
-        return (name.decode("latin-1") for name, _ in self.headers)
-
-    def add(self, chunk: bytes) -> None:
-        """The app is about to get a chunk."""
-        self.size_bytes += len(chunk)
-        if self.size_bytes > _MAX_BODY_BYTES:
-            self.chunks, self.times_ns, self.end = [], [], "over-bound"
-            return
-        self.chunks.append(chunk)
-        self.times_ns.append(ambient.monotonic_ns() - self.head_ns)
-
-    def finish(self, end: str, error: BaseException | None = None) -> None:
-        """The body is over, or failed."""
-        if self.end != "over-bound":
-            self.end, self.error, self.ended_ns = end, error, ambient.monotonic_ns() - self.head_ns
+_BY_NAME: Final = {
+    "ConnectError": Failure.UNREACHABLE,
+    "ConnectTimeout": Failure.CONNECT_TIMEOUT,
+    "PoolTimeout": Failure.POOL_TIMEOUT,
+    "ReadTimeout": Failure.READ_TIMEOUT,
+    "WriteTimeout": Failure.WRITE_TIMEOUT,
+    "ReadError": Failure.DROPPED,
+    "WriteError": Failure.DROPPED,
+    "ProxyError": Failure.PROXY,
+    "LocalProtocolError": Failure.PROTOCOL,
+}
+_BY_FAILURE: Final = {
+    Failure.DNS: "ConnectError",
+    Failure.REFUSED: "ConnectError",
+    Failure.UNREACHABLE: "ConnectError",
+    Failure.TLS: "ConnectError",
+    Failure.PROXY: "ProxyError",
+    Failure.CONNECT_TIMEOUT: "ConnectTimeout",
+    Failure.POOL_TIMEOUT: "PoolTimeout",
+    Failure.WRITE_TIMEOUT: "WriteTimeout",
+    Failure.READ_TIMEOUT: "ReadTimeout",
+    Failure.DROPPED: "RemoteProtocolError",
+    Failure.INCOMPLETE: "RemoteProtocolError",
+    Failure.PROTOCOL: "RemoteProtocolError",
+}
 
 
 class _Asked:
@@ -122,7 +79,7 @@ class _Asked:
             "method": self.method,
             "url": str(url),
             "headers": [[name.decode("latin-1").lower(), value.decode("latin-1")] for name, value in self.headers],
-            "body": _body(self.content if self.content is not None else b"".join(self.chunks)),
+            "body": text_or_bytes(self.content if self.content is not None else b"".join(self.chunks)),
             "streamed": self.content is None,
         }
 
@@ -174,13 +131,8 @@ class _SyncAnswerTee(_AnswerTee):
             for chunk in self._inner:
                 self._exchange.add(chunk)
                 yield chunk
-        except Exception as error:
-            self._exchange.finish("error", error)
-            raise
-        except GeneratorExit:
-            raise
-        except BaseException:
-            self._exchange.finish("cancelled")
+        except BaseException as raised:
+            self._exchange.broke_off(raised)
             raise
         self._exchange.finish("eof")
 
@@ -194,85 +146,13 @@ class _AsyncAnswerTee(_AnswerTee):
             async for chunk in self._inner:
                 self._exchange.add(chunk)
                 yield chunk
-        except Exception as error:
-            self._exchange.finish("error", error)
-            raise
-        except GeneratorExit:
-            raise
-        except BaseException:
-            self._exchange.finish("cancelled")
+        except BaseException as raised:
+            self._exchange.broke_off(raised)
             raise
         self._exchange.finish("eof")
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-def _settled_ns(end: str, ended_ns: int, chunks: int, header_names: Iterable[str]) -> int:
-    """How long a whole body took, if it came at once; 0 for a stream: in pieces, and of a length not known before."""
-    if end != "eof":
-        return 0
-    sized = any(name.lower() == "content-length" for name in header_names)
-    limit_ns = _IN_ONE_PIECE_NS if chunks <= 1 else _AT_ONCE_NS if sized else 0
-    return ended_ns if 0 < ended_ns <= limit_ns else 0
-
-
-class _Played:
-    """A recorded body: each chunk not before its time, then the recorded end.
-
-    Args:
-        read_on: raises what reading beyond the recorded part of an abandoned body raises; given the number of chunks.
-    """
-
-    def __init__(self, exchange: Exchange, clock: Clock | None, read_on: Callable[[int], None]) -> None:
-        self._exchange = exchange
-        self._clock = clock
-        self._read_on = read_on
-        self._start_ns = (
-            0
-            if clock is None
-            else clock.now_ns()
-            - _settled_ns(exchange.end, exchange.ended_ns, len(exchange.chunks), exchange.header_names())
-        )
-
-    def _wait_s(self, offset_ns: int) -> float:
-        """Seconds from now to a recorded offset on the run's virtual clock; without one nothing waits."""
-        if self._clock is None or self._clock.over:
-            return 0.0
-        return max(0, self._start_ns + offset_ns - self._clock.now_ns()) / 1e9
-
-    def _end(self) -> None:
-        exchange = self._exchange
-        if exchange.end == "error":
-            raise _without_request(load_error(exchange.error))
-        if exchange.end != "eof":
-            self._read_on(len(exchange.chunks))
-
-
-class _SyncPlayed(_Played):
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk, offset_ns in zip(self._exchange.chunks, self._exchange.times_ns, strict=True):
-            self._sleep(self._wait_s(offset_ns))
-            yield chunk
-        self._sleep(self._wait_s(self._exchange.ended_ns))
-        self._end()
-
-    def _sleep(self, seconds: float) -> None:
-        if seconds and self._clock is not None:
-            self._clock.sleep(seconds)
-
-
-class _AsyncPlayed(_Played):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk, offset_ns in zip(self._exchange.chunks, self._exchange.times_ns, strict=True):
-            if seconds := self._wait_s(offset_ns):
-                await asyncio.sleep(seconds)
-            yield chunk
-        if seconds := self._wait_s(self._exchange.ended_ns):
-            await asyncio.sleep(seconds)
-        if self._exchange.end == "cancelled":
-            await asyncio.get_running_loop().create_future()
-        self._end()
 
 
 class _Streams:
@@ -286,16 +166,16 @@ class _Streams:
             return type(cls.__name__, (cls, module.AsyncByteStream), {})
 
         self.response = module.Response
-        self.sync = (as_sync(_SyncBodyTee), as_sync(_SyncAnswerTee), as_sync(_SyncPlayed))
-        self.asynchronous = (as_async(_AsyncBodyTee), as_async(_AsyncAnswerTee), as_async(_AsyncPlayed))
+        self.sync = (as_sync(_SyncBodyTee), as_sync(_SyncAnswerTee), as_sync(SyncPlayback))
+        self.asynchronous = (as_async(_AsyncBodyTee), as_async(_AsyncAnswerTee), as_async(AsyncPlayback))
 
 
-class HttpxBoundary(Boundary[Exchange]):
+class HttpxBoundary(HttpLibrary):
     """The network transports of httpx."""
 
     name: ClassVar[str] = "httpx"
     modules = ("httpx",)
-    kind = HTTP
+    packages = frozenset({"httpx", "httpcore"})
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """The two transports, and the TLS context that a transport makes although a replay never uses it."""
@@ -304,56 +184,23 @@ class HttpxBoundary(Boundary[Exchange]):
         yield Patch(module.AsyncHTTPTransport, "handle_async_request", functools.partial(self._wrap_async, streams))
         yield Patch(module._transports.default, "create_ssl_context", _wrap_create_ssl_context)  # noqa: SLF001
 
-    def weigh(self, result: Exchange) -> int:
-        """The body's bytes."""
-        return result.size_bytes
+    def failure(self, error: BaseException) -> Failure | None:
+        """By the class, and for a failed connect by what lies beneath it."""
+        name = type(error).__name__
+        if name in ("ConnectError", "ReadError", "WriteError"):
+            return failure_of(error, connecting=name == "ConnectError") or _BY_NAME[name]
+        if name == "RemoteProtocolError":
+            return Failure.INCOMPLETE if "without sending complete" in str(error) else Failure.DROPPED
+        return _BY_NAME.get(name)
 
-    def dump(self, result: Exchange) -> Value:
-        """Head and chunks; an answer over the size bound becomes an opaque marker."""
-        if result.end == "over-bound":
-            return encode_or_opaque(result)
-        error = result.error
-        return {
-            "status": result.status,
-            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in result.headers],
-            "http_version": _extension(result, "http_version"),
-            "reason": _extension(result, "reason_phrase"),
-            "chunks": [encode(_body(chunk)) for chunk in result.chunks[: len(result.times_ns)]],
-            "times_ns": list(result.times_ns),
-            "end": result.end,
-            "ended_ns": result.ended_ns,
-            "error": self.dump_error(error) if isinstance(error, BaseException) else error,
-        }
+    def raised_for(self, failure: Failure, message: str) -> BaseException:
+        """The class of httpx for the failure, with the text that was recorded."""
+        error: BaseException = getattr(import_module(self.modules[0]), _BY_FAILURE[failure])(message)
+        return error
 
-    def settling_ns(self, value: Value) -> int:
-        """The time from head to end of a body that came at once."""
-        if "end" not in value:
-            return 0
-        names = (name for name, _ in value["headers"])
-        return _settled_ns(value["end"], value["ended_ns"], len(value["chunks"]), names)
-
-    def load(self, value: Value, call: Call) -> Exchange:
-        """The exchange that `dump` saw; the seam makes a response of it."""
-        del call
-        recorded = decode({key: item for key, item in value.items() if key != "error"} if "end" in value else value)
-        try:
-            extensions = {"http_version": recorded["http_version"], "reason_phrase": recorded["reason"]}
-            exchange = Exchange(
-                recorded["status"],
-                [(name.encode("latin-1"), content.encode("latin-1")) for name, content in recorded["headers"]],
-                {name: text.encode("latin-1") for name, text in extensions.items() if text is not None},
-            )
-            exchange.chunks = [chunk.encode() if isinstance(chunk, str) else chunk for chunk in recorded["chunks"]]
-            exchange.times_ns = recorded["times_ns"]
-            exchange.end, exchange.ended_ns, exchange.error = recorded["end"], recorded["ended_ns"], value["error"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DamagedBundle("a recorded HTTP answer can't be read", why=repr(error)) from error
-        return exchange
-
-    def load_error(self, value: Value, call: Call) -> BaseException:
+    def load_error(self, value: Value, call: Call | None = None) -> BaseException:
         """The transport's error, to which the client adds the request as it does live."""
-        del call
-        return _without_request(load_error(value))
+        return _without_request(super().load_error(value, call))
 
     def _wrap_sync(self, streams: _Streams, original: Callable[..., Any]) -> Callable[..., Any]:
         body_tee, answer_tee, played = streams.sync
@@ -368,10 +215,10 @@ class HttpxBoundary(Boundary[Exchange]):
             def live() -> Exchange:
                 stream, asked.stream = asked.stream, None
                 if stream is None:
-                    return Exchange.of(original(transport, request))
+                    return _exchange_of(original(transport, request))
                 request.stream = body_tee(stream, asked.chunks)
                 try:
-                    return Exchange.of(original(transport, request))
+                    return _exchange_of(original(transport, request))
                 except Exception:
                     _complete_multipart(stream, asked)
                     raise
@@ -381,7 +228,7 @@ class HttpxBoundary(Boundary[Exchange]):
             exchange = session.call(self, Call(request=asked.form), live)
             if exchange.response is None:
                 return self._respond(streams, played, exchange, asked, session)
-            response, exchange.response = exchange.response, None
+            response = exchange.begin()
             response.stream = answer_tee(response.stream, exchange)
             return response
 
@@ -400,10 +247,10 @@ class HttpxBoundary(Boundary[Exchange]):
             async def live() -> Exchange:
                 stream, asked.stream = asked.stream, None
                 if stream is None:
-                    return Exchange.of(await original(transport, request))
+                    return _exchange_of(await original(transport, request))
                 request.stream = body_tee(stream, asked.chunks)
                 try:
-                    return Exchange.of(await original(transport, request))
+                    return _exchange_of(await original(transport, request))
                 except Exception:
                     _complete_multipart(stream, asked)
                     raise
@@ -414,7 +261,7 @@ class HttpxBoundary(Boundary[Exchange]):
             exchange = await session.acall(self, call, live)
             if exchange.response is None:
                 return self._respond(streams, played, exchange, asked, session)
-            response, exchange.response = exchange.response, None
+            response = exchange.begin()
             response.stream = answer_tee(response.stream, exchange)
             return response
 
@@ -422,35 +269,34 @@ class HttpxBoundary(Boundary[Exchange]):
 
     def _respond(self, streams: _Streams, played: Any, exchange: Exchange, asked: _Asked, session: Any) -> Any:
         """The recorded response, as the transport would have given it."""
-
-        def read_on(chunks: int) -> None:
-            form = {**asked.form(), "rest": f"reading on after chunk {chunks}"}
-            if crossing() is session:
-                session.call(self, Call(request=form), _nothing_live)
-            raise UnrecordedCall("the app read on in an answer that the run left", asked=HTTP.text(form))
-
         return streams.response(
             status_code=exchange.status,
             headers=exchange.headers,
-            stream=played(exchange, virtual_clock(), read_on),
-            extensions=dict(exchange.extensions),
+            stream=played(
+                exchange,
+                virtual_clock(),
+                reading_on=ReadingOn(self, session, asked.form),
+                failure=lambda failed: self.load_error(failed.error),
+            ),
+            extensions=_extensions_of(exchange),
         )
 
 
-def _nothing_live() -> Exchange:
-    raise UnrecordedCall("the rest of an abandoned answer exists nowhere", asked="the rest of an HTTP answer")
+def _exchange_of(response: Any) -> Exchange:
+    """The exchange of a live response, which it holds until the seam takes it."""
+    version, reason = (response.extensions.get(name) for name in _EXTENSIONS)
+    return Exchange(
+        response.status_code,
+        response.headers.raw,
+        http_version=version.decode("latin-1") if isinstance(version, bytes) else None,
+        reason=reason.decode("latin-1") if isinstance(reason, bytes) else None,
+        response=response,
+    )
 
 
-def _body(body: bytes) -> str | bytes:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
-
-
-def _extension(exchange: Exchange, name: str) -> str | None:
-    found = exchange.extensions.get(name)
-    return None if found is None else found.decode("latin-1")
+def _extensions_of(exchange: Exchange) -> dict[str, bytes]:
+    found = zip(_EXTENSIONS, (exchange.http_version, exchange.reason), strict=True)
+    return {name: text.encode("latin-1") for name, text in found if text is not None}
 
 
 def _complete_multipart(stream: Any, asked: _Asked) -> None:

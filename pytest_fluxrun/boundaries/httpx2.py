@@ -14,6 +14,7 @@ class Httpx2Boundary(HttpxBoundary):
 
     name: ClassVar[str] = "httpx2"
     modules = ("httpx2",)
+    packages = frozenset({"httpx2", "httpcore", "httpcore2"})
 
 
 boundary = Httpx2Boundary()

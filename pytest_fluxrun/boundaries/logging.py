@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import crossing
+from pytest_fluxrun.context import reading
 from pytest_fluxrun.values import encode_or_opaque
 
 __all__ = ["boundary"]
@@ -31,7 +31,7 @@ class Logging(Seams):
 def _call_handlers(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     @functools.wraps(original)
     def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802 - the name it replaces
-        session = crossing()
+        session = reading()
         if session is not None and record.name.partition(".")[0] != _OWN:
             session.log(_entry(record))
         original(self, record)

@@ -12,16 +12,27 @@ import functools
 import sqlite3
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, Self
 
+from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
+from pytest_fluxrun.boundaries.sqlite.asking import asked_anew
+from pytest_fluxrun.boundaries.sqlite.local import locally
 from pytest_fluxrun.boundaries.sqlite.outcome import Outcome
-from pytest_fluxrun.boundaries.sqlite.statements import Rows, database_name, describing, form, frozen, is_local
-from pytest_fluxrun.boundary import Boundary, Call, Patch
-from pytest_fluxrun.context import crossing, current_lane, open_lane
-from pytest_fluxrun.errors import UnrecordedCall
-from pytest_fluxrun.kinds.sql import SQL, first_keyword, folded
+from pytest_fluxrun.boundaries.sqlite.statements import (
+    Rows,
+    database_name,
+    describing,
+    form,
+    frozen,
+    is_local,
+    is_query,
+    writes_literals,
+)
+from pytest_fluxrun.boundary import Boundary, Call, Patch, Picks, Request
+from pytest_fluxrun.context import beneath, crossing, current_lane, open_lane
+from pytest_fluxrun.kinds.sql import SQL
 from pytest_fluxrun.values import Value, load_error, snapshot
 
 __all__ = ["Sqlite3Boundary", "boundary"]
@@ -84,12 +95,25 @@ class _Cursor(sqlite3.Cursor):
     def _fx_cross(self, session: Any, sql: str, binds: Any, run: Callable[[], Any]) -> Self:
         connection: Any = self.connection
         self._fx_outcome = None
-        otherwise = functools.partial(_locally, connection, sql) if is_local(sql) else None
-        call = self._fx_asked = _SqlCall(functools.partial(form, connection._fx_database, sql, binds), otherwise)
+        if writes_literals(sql):
+            return self._fx_spell(session, connection, sql, binds, run)
+        otherwise = functools.partial(locally, connection, sql) if is_local(sql) else None
+        asked = functools.partial(form, connection._fx_database, sql, binds, detect_types=connection._fx_detects)
+        call = self._fx_asked = _SqlCall(asked, otherwise)
         outcome = connection._fx_cross(session, call, functools.partial(_run, connection, self, run))
         if outcome.played:
             super().execute(describing(outcome.columns))
         self._fx_outcome = outcome
+        return self
+
+    def _fx_spell(self, session: Any, connection: Any, sql: str, binds: Any, run: Callable[[], Any]) -> Self:
+        """Binds as literals: asked of the library itself, and recorded nowhere."""
+        if session.answers:
+            with beneath():
+                self._fx_outcome = locally(connection, sql, binds)
+            super().execute(describing(self._fx_outcome.columns))
+        else:
+            run()
         return self
 
     def fetchone(self) -> Any:
@@ -157,11 +181,7 @@ class _Cursor(sqlite3.Cursor):
 
     def _fx_read_on(self, outcome: Outcome) -> None:
         assert self._fx_asked is not None
-        asked = {**self._fx_asked.form(), "rest": f"fetching on after row {len(outcome.rows)}"}
-        session = crossing()
-        if session is not None:
-            session.call(boundary, Call(asked), _nothing_live)
-        _nothing_live(SQL.text(asked))
+        ReadingOn(boundary, crossing(), self._fx_asked.form, of="row").refuse(len(outcome.rows))
 
     @property
     def description(self) -> Any:
@@ -183,7 +203,7 @@ class _Connection(sqlite3.Connection):
     """A connection whose cursors and transactions cross the boundary inside a run."""
 
     _fx_database = ""
-    _fx_converts = False
+    _fx_detects = 0
     _fx_served: _Served | None = None
     _fx_local: sqlite3.Connection | None = None
 
@@ -194,7 +214,7 @@ class _Connection(sqlite3.Connection):
             if call.in_transaction is not None:
                 self._fx_served = _Served(weakref.ref(session), call.in_transaction, self.total_changes)
             raise
-        if outcome.played:
+        if outcome.played and (self._fx_state() is None or not is_query(call.form()["sql"])):
             self._fx_served = _Served(weakref.ref(session), outcome.in_transaction, outcome.total_changes)
         return outcome
 
@@ -227,7 +247,7 @@ class _Connection(sqlite3.Connection):
             if self._fx_state() is None:
                 run()
             return
-        call = _SqlCall(functools.partial(form, self._fx_database, sql, None), functools.partial(_locally, self, sql))
+        call = _SqlCall(functools.partial(form, self._fx_database, sql, None), functools.partial(locally, self, sql))
         self._fx_cross(session, call, functools.partial(_run, self, None, run))
 
     def __exit__(self, error_type: object, error: object, traceback: object, /) -> Literal[False]:
@@ -335,6 +355,22 @@ class Sqlite3Boundary(Boundary[Outcome]):
             call.otherwise()
         return Outcome.load(value)
 
+    def project(self, value: Value, picks: Picks) -> Value:
+        """See `Outcome.project`."""
+        return Outcome.project(value, picks)
+
+    def ask(self, request: Request, environment: Mapping[str, Any]) -> Value:
+        """See `asking.asked_anew`."""
+        return asked_anew(request, environment).dump()
+
+    def answer(self, request: Request, reply: Mapping[str, Any]) -> Value:
+        """See `Outcome.written`."""
+        return Outcome.written(request, reply).dump()
+
+    def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
+        """See `Outcome.sketched`."""
+        return Outcome.sketched(request, number)
+
     def dump_error(self, error: BaseException) -> Value:
         """The error, and whether it left a transaction open."""
         return {**super().dump_error(error), "in_transaction": _after_error.get(error)}
@@ -348,7 +384,7 @@ class Sqlite3Boundary(Boundary[Outcome]):
     def _wrap_connect(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
-            converts = bool(args[1] if len(args) > 1 else kwargs.get("detect_types", 0))
+            detects = args[1] if len(args) > 1 else kwargs.get("detect_types", 0)
             if len(args) > _FACTORY_POSITION:
                 args = (
                     *args[:_FACTORY_POSITION],
@@ -360,15 +396,15 @@ class Sqlite3Boundary(Boundary[Outcome]):
             name = database_name(database)
             session = crossing()
             if session is None:
-                return _named(original(database, *args, **kwargs), name, converts=converts)
+                return _named(original(database, *args, **kwargs), name, detects=detects)
             opened: list[Any] = []
 
             def live() -> Outcome:
-                opened.append(_named(original(database, *args, **kwargs), name, converts=converts))
+                opened.append(_named(original(database, *args, **kwargs), name, detects=detects))
                 return Outcome(in_transaction=bool(_IN_TRANSACTION(opened[0])))
 
             def otherwise() -> Outcome:
-                opened.append(_named(_open_private(original, args, kwargs), name, converts=converts))
+                opened.append(_named(_open_private(original, args, kwargs), name, detects=detects))
                 outcome = Outcome(in_transaction=bool(_IN_TRANSACTION(opened[0])))
                 outcome.played = True
                 return outcome
@@ -417,9 +453,9 @@ def _open_private(original: Callable[..., Any], args: tuple[Any, ...], kwargs: d
     return original(":memory:", *args, **kwargs)
 
 
-def _named(connection: Any, name: str, *, converts: bool) -> Any:
+def _named(connection: Any, name: str, *, detects: int) -> Any:
     if isinstance(connection, _Connection):
-        connection._fx_database, connection._fx_converts = name, converts
+        connection._fx_database, connection._fx_detects = name, detects
     return connection
 
 
@@ -440,40 +476,13 @@ def _run(connection: Any, cursor: Any, run: Callable[[], Any]) -> Outcome:
         description = _DESCRIPTION(cursor)
         if description is not None:
             outcome.columns = tuple([column[0] for column in description])
-            outcome.mutable = connection._fx_converts or connection.text_factory is not str
+            outcome.mutable = bool(connection._fx_detects) or connection.text_factory is not str
         outcome.rowcount = outcome.rowcount_end = _ROWCOUNT(cursor)
         outcome.lastrowid = _LASTROWID(cursor)
     return outcome
 
 
 _after_error: weakref.WeakKeyDictionary[BaseException, bool] = weakref.WeakKeyDictionary()
-
-
-def _locally(connection: Any, sql: str) -> Outcome:
-    """What a local statement does where the recording lacks it: on the private connection, and to the served state."""
-    statement = folded(sql)
-    keyword = first_keyword(statement)
-    outcome = Outcome(in_transaction=connection.in_transaction, total_changes=connection.total_changes)
-    outcome.played = outcome.ended = True
-    if keyword in ("PRAGMA", "SELECT"):
-        if connection._fx_local is None:
-            connection._fx_local = sqlite3.connect(":memory:", check_same_thread=False)
-        cursor = connection._fx_local.execute(sql)
-        outcome.rows = cursor.fetchall()
-        outcome.columns = None if cursor.description is None else tuple(column[0] for column in cursor.description)
-        return outcome
-    if keyword == "BEGIN" and outcome.in_transaction:
-        raise sqlite3.OperationalError("cannot start a transaction within a transaction")
-    ends = keyword in ("COMMIT", "END") or (keyword == "ROLLBACK" and " TO " not in f"{statement.upper()} ")
-    if ends and not outcome.in_transaction:
-        verb = "rollback" if keyword == "ROLLBACK" else "commit"
-        raise sqlite3.OperationalError(f"cannot {verb} - no transaction is active")
-    outcome.in_transaction = not ends if keyword != "RELEASE" else outcome.in_transaction
-    return outcome
-
-
-def _nothing_live(asked: str = "the rest of a statement's rows") -> Any:
-    raise UnrecordedCall("the run fetched no further", asked=asked)
 
 
 for _cls, _stock in ((_Connection, sqlite3.Connection), (_Cursor, sqlite3.Cursor)):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import LANE, Clock, Lane, entered, name_of, open_lane, virtual_clock
+from pytest_fluxrun.context import LANE, Clock, Lane, entered, name_of, open_lane, virtual_clock, within_context
 from pytest_fluxrun.errors import DeadlineExceeded, FluxRunError
 
 __all__ = ["boundary"]
@@ -103,7 +103,10 @@ def _start(new_event: Callable[[], Any], original: Callable[[Any], None]) -> Cal
         parent = open_lane()
         if parent is None or not getattr(self, "_initialized", False) or self._started.is_set():
             return original(self)
-        lane, clock = parent.spawn(_thread_name(self)), virtual_clock()
+        named, laned = within_context(getattr(self, "_target", None), getattr(self, "_args", ()))
+        lane, clock = parent.spawn(_thread_name(self, named)), virtual_clock()
+        if named is not None:
+            self._target = laned(lane)
         finished = None
         if clock is not None:
             finished = new_event()
@@ -122,8 +125,8 @@ def _start(new_event: Callable[[], Any], original: Callable[[Any], None]) -> Cal
     return start
 
 
-def _run(thread: Any, run: Callable[[], None], lane: Lane, clock: Clock | None, finished: Any) -> None:
-    """What a thread of the run does, in its lane."""
+def _run(thread: Any, run: Callable[[], None], lane: Lane, clock: Clock | None, finished: Any, *_: Any) -> None:
+    """What a thread of the run does, in its lane. An instrument that wrapped `run` may pass the thread once more."""
     thread.__dict__.pop("run", None)
     if clock is None:
         with entered(lane):
@@ -159,11 +162,12 @@ def _start_new_thread(original: Callable[..., int]) -> Callable[..., int]:
         parent = open_lane()
         if parent is None:
             return original(function, args, *kwargs)
-        lane, clock = parent.spawn(name_of(function)), virtual_clock()
+        named, laned = within_context(function, args)
+        lane, clock = parent.spawn(name_of(named)), virtual_clock()
         if clock is not None:
             clock.begin()
         try:
-            return original(_run_raw, (function, lane, clock, args, *kwargs))
+            return original(_run_raw, (laned(lane), lane, clock, args, *kwargs))
         except BaseException:
             if clock is not None:
                 clock.end()
@@ -189,9 +193,10 @@ def _run_raw(
         clock.end()
 
 
-def _thread_name(thread: Any) -> str:
+def _thread_name(thread: Any, target: Any) -> str:
     """A lane's name: the target's, a Timer's function's, else the thread's class's."""
-    target = getattr(thread, "_target", None) or getattr(thread, "function", None)
+    if target is None:
+        target = getattr(thread, "function", None)
     return name_of(type(thread) if target is None else target)
 
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pytest_fluxrun.bundle.format import HEAD_BYTES, MAX_INDEX_BYTES, MAX_WRAPS, parse_head
 from pytest_fluxrun.bundle.runid import RUN_ID_PATTERN
 from pytest_fluxrun.errors import BundleTooLarge, DamagedBundle, TruncatedBundle, UnsupportedVersion
+from pytest_fluxrun.trace import valid_ids
 
 __all__ = ["INDEX_SCHEMA", "Index", "decode_index", "encode_index", "fit_index_field", "is_canonical", "read_index"]
 
@@ -46,6 +47,12 @@ _Reason = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:-]{0,63}
 _KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
+def _ids(trace: dict[str, str]) -> dict[str, str]:
+    if valid_ids(trace) != trace:
+        raise ValueError("an id is unknown, or has characters or a length that it may not have")
+    return trace
+
+
 class Index(BaseModel):
     """What anyone may know of a sealed run. Unauthenticated until the bundle's signature has been checked.
 
@@ -68,6 +75,7 @@ class Index(BaseModel):
         sequence: how many bundles the producer's process had sealed before.
         readiness: whether anything known stands in the way of a replay.
         reasons: one code for each thing in the way.
+        trace: ids that what invoked the run carried, by the names of `TRACE_FIELDS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
@@ -90,6 +98,7 @@ class Index(BaseModel):
     sequence: _Count = 0
     readiness: Literal["recorded", "unready"] = "recorded"
     reasons: Annotated[tuple[_Reason, ...], Field(max_length=32)] = ()
+    trace: Annotated[dict[str, str], AfterValidator(_ids)] = Field(default_factory=dict)
 
 
 def fit_index_field(field: str, text: str) -> str:
@@ -111,6 +120,8 @@ def encode_index(index: Index, recipients: Sequence[str]) -> bytes:
     """
     fields = index.model_dump(by_alias=True)
     fields["recipients"] = list(recipients)
+    if not index.trace:
+        del fields["trace"]  # what a reader that is older than the member refuses
     encoded = _canonical(fields)
     if len(encoded) > MAX_INDEX_BYTES:
         what = f"the index of run {index.run_id} has {len(encoded)} bytes"

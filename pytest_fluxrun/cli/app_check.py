@@ -54,7 +54,7 @@ def check_app(project: Project) -> Iterator[Finding]:
             "entries", f"{shown} register none", "call fluxrun.instrument(app), or decorate with @fluxrun.capture"
         )
     else:
-        yield ok("entries", ", ".join(f"{name} ({kind})" for name, kind in entries))
+        yield ok("entries", "; ".join(f"{name} is {described}" for name, described in entries))
 
 
 def _ignored(project: Project) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pytest_fluxrun.cli.console import plural, styled
 from pytest_fluxrun.cli.findings import Finding, Level, failed, ok, warn
 from pytest_fluxrun.cli.key_check import check_keys
 from pytest_fluxrun.cli.machine_check import check_machine
+from pytest_fluxrun.cli.orphan_check import check_orphans
 from pytest_fluxrun.cli.project import Project, directories_option
 from pytest_fluxrun.config import Settings, setting_origins
 from pytest_fluxrun.errors import FluxRunError
@@ -30,7 +31,7 @@ _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 @click.command("check")
 @directories_option
 def command(*, directories: tuple[Path, ...]) -> None:
-    """Look at settings, keys, token, store, clock, versions, boundaries and entries; say what to do about each.
+    """Look at settings, keys, token, store, lost calls, clock, versions, boundaries and entries; say what to do.
 
     The project's modules are imported, in a process of their own that records nothing. Exits with 1 where something
     fails; a warning is no failure.
@@ -119,6 +120,7 @@ _SECTIONS: Final[dict[str, Callable[[Project], Iterator[Finding]]]] = {
     "keys": check_keys,
     "store": _store,
     "runs": _runs,
+    "calls": check_orphans,
     "machine": check_machine,
     "entries": check_app,
 }

@@ -19,11 +19,13 @@ from pytest_fluxrun.errors import BundleError, FluxRunError, GuardError, Truncat
 from pytest_fluxrun.judgement.corpus import all_placed
 from pytest_fluxrun.judgement.guard import Guard, read_guard
 from pytest_fluxrun.store import Store, open_store
+from pytest_fluxrun.trace import traces_meant
 
 __all__ = ["command"]
 
 _SHORTEST_ID = 10
 _ID_LENGTH = 26
+_MOST_TRACES = 5
 _WORKERS = 8
 _HEADER = ("RUN", "STARTED (UTC)", "ENTRY", "ROUTE", "RESULT", "CALLS", "READINESS", "GUARD")
 
@@ -48,9 +50,16 @@ class _Listed:
 @click.option("--store", "location", metavar="STORE", help="List a store (a path, s3://bucket/prefix) instead.")
 @click.option("--status", metavar="STATUS", help="Only runs that ended so: 500, 5xx, or `error` for raised ones.")
 @click.option("--entry", metavar="NAME", help="Only runs of this entry.")
+@click.option("--trace", metavar="ID", help="Only runs of one request: its trace id, or 8 digits of it, or request id.")
 @click.option("--unready", is_flag=True, help="Only runs that can't be replayed as they are.")
 def command(
-    *, directories: tuple[Path, ...], location: str | None, status: str | None, entry: str | None, unready: bool
+    *,
+    directories: tuple[Path, ...],
+    location: str | None,
+    status: str | None,
+    entry: str | None,
+    trace: str | None,
+    unready: bool,
 ) -> None:
     """List runs, the newest last: id, start, entry, route, result, calls per kind, readiness, guard.
 
@@ -64,10 +73,14 @@ def command(
     else:
         with open_store(location) as store:
             where, listed = store.location, _in_store(store)
-    chosen = sorted(filter(wanted, listed), key=lambda one: (one.started_at_unix_ns, one.run_id))
+    of_trace = listed if trace is None else _of_trace(trace, listed, where)
+    chosen = sorted(filter(wanted, of_trace), key=lambda one: (one.started_at_unix_ns, one.run_id))
     length = _id_length([one.run_id for one in listed])
     if chosen:
-        for line in columns([_HEADER, *(_row(one, length) for one in chosen)]):
+        several = trace is not None and len({one.index.project for one in chosen if one.index}) > 1
+        for line in columns(
+            [_header(with_project=several), *(_row(one, length, with_project=several) for one in chosen)]
+        ):
             click.echo(line)
     left_out = len(listed) - len(chosen)
     click.echo(f"{plural(len(chosen), 'run')} in {where}{f', {left_out} left out' if left_out else ''}", err=True)
@@ -139,7 +152,37 @@ def _ended_so(index: Index, status: str | None) -> bool:
     return re.fullmatch(status.replace("x", "[0-9]"), str(index.status)) is not None
 
 
-def _row(one: _Listed, length: int) -> tuple[str, ...]:
+def _of_trace(wanted: str, listed: Sequence[_Listed], where: str) -> list[_Listed]:
+    """The runs that carry an id; exits where none does, or where its beginning is that of several."""
+    indexed = [one for one in listed if one.index is not None]
+    ids = [one.index.trace for one in indexed if one.index is not None]
+    meant = traces_meant(wanted.strip(), ids)
+    if len(meant) > 1:
+        shown = ", ".join(sorted(meant)[:_MOST_TRACES])
+        raise click.BadParameter(
+            f"{wanted!r} begins {len(meant)} traces: {shown}; give more digits", param_hint="--trace"
+        )
+    if not meant:
+        without = sum(1 for one in ids if not one)
+        raise FluxRunError(
+            f"no run in {where} carries the trace or request id {wanted!r}",
+            why=f"of {plural(len(listed), 'run')} there, {without} carry no id at all"
+            + (f" and {len(listed) - len(indexed)} can't be read" if len(listed) > len(indexed) else ""),
+            next_step="look in another place with --store or --dir; give the whole id, or at least its first 8 digits",
+        )
+    return [one for one, found in zip(indexed, ids, strict=True) if meant & {*found.values()}]
+
+
+def _header(*, with_project: bool) -> tuple[str, ...]:
+    return (*_HEADER[:2], "PROJECT", *_HEADER[2:]) if with_project else _HEADER
+
+
+def _row(one: _Listed, length: int, *, with_project: bool = False) -> tuple[str, ...]:
+    cells = _cells(one, length)
+    return (*cells[:2], one.index.project, *cells[2:]) if with_project and one.index else cells
+
+
+def _cells(one: _Listed, length: int) -> tuple[str, ...]:
     started = datetime.fromtimestamp(one.started_at_unix_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
     guard = one.guard_problem or _guard_text(one.guard)
     if one.index is None:

@@ -18,7 +18,7 @@ from pytest_fluxrun.cli.findings import Finding, fail, ok, warn
 from pytest_fluxrun.cli.project import Project
 from pytest_fluxrun.errors import BundleError
 from pytest_fluxrun.judgement.corpus import scan
-from pytest_fluxrun.registry import declared_boundaries
+from pytest_fluxrun.registry import declared_boundaries, declared_versions
 
 __all__ = ["check_machine"]
 
@@ -35,6 +35,7 @@ def check_machine(project: Project) -> Iterator[Finding]:
     yield _extension(project)
     yield _hash_seed()
     yield from _boundaries()
+    yield from _drivers()
 
 
 def _clock(project: Project) -> Finding:
@@ -115,6 +116,19 @@ def _boundaries() -> Iterator[Finding]:
         (present if not modules or any(map(_importable, modules)) else absent).append(name)
     left_out = f"; library not installed: {', '.join(absent)}" if absent else ""
     yield ok("boundaries", f"{', '.join(present)}{left_out}")
+
+
+def _drivers() -> Iterator[Finding]:
+    """Versions of the libraries in whose insides boundaries reach, and which of them FluxRun wasn't tested with."""
+    tested = []
+    for distribution, here, untested in declared_versions():
+        if untested:
+            step = f"prove a run with it (`fluxrun expect RUN`), or install a tested {distribution}"
+            yield warn("drivers", untested, step)
+        else:
+            tested.append(f"{distribution} {here}")
+    if tested:
+        yield ok("drivers", ", ".join(tested))
 
 
 def _importable(module: str) -> bool:

@@ -21,7 +21,7 @@ def _probe(root: str, modules: list[str]) -> str:
     sys.path.insert(0, root)
     for module in modules:
         import_module(module)
-    return json.dumps([[entry.name, entry.entry.kind] for entry in registered()])
+    return json.dumps([[found.name, found.entry.describe(found.target)] for found in registered()])
 
 
 if __name__ == "__main__":

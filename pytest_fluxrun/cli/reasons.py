@@ -19,14 +19,42 @@ _REASONS: Final = {
         "is whole. `fluxrun show RUN` names the error at that call; report it to whoever maintains the boundary, "
         "then record again."
     ),
+    "uncovered-library": (
+        "The run made a call through {about}, which no boundary covers: its answer is not in the recording, and a "
+        "replay refuses the call. Make it through a library that is covered, or put it behind an object wrapped with "
+        "fluxrun.host, whose methods are recorded; then record the run again."
+    ),
     "over-bound": (
         "The run was larger than the settings max_run_bytes or max_run_interactions allow, so what made it large "
         "was left out. Raise the setting where the app runs, or capture a smaller unit with @fluxrun.capture, and "
         "record again."
     ),
+    "preamble-over-bound": (
+        "What the process did before its first run (import, start-up, lifespan) was larger than half of the setting "
+        "max_run_bytes, or made more calls than max_run_interactions, so it was left out of all its runs. Raise the "
+        "setting where the app runs, or make its start-up ask for less, and record again."
+    ),
+    "other-start-up": (
+        "The process that recorded the run started otherwise than the one that this test session started its app "
+        "from (another answer, variable or random number), and the app can't be started a second time here. Replay "
+        "the run by itself, with the rerun line: then the app starts from the run's own preamble."
+    ),
     "displaced": (
         "Something replaced a seam after FluxRun installed it, so a call through it would have gone live unseen. "
         "Find the library or fixture that the message names and undo its patch first, or replay without it."
+    ),
+    "unreplayable": (
+        "A library in the replaying process keeps replays from being faithful; the message names it. gevent's patching "
+        "of the standard library is one: greenlets keep real time. Move the call of monkey.patch_all() to where the "
+        "server starts, out of the modules that a replay imports. What was recorded under gevent replays with threads."
+    ),
+    "unsupported": (
+        "{about} says that runs of the process that recorded this one can't be faithful: eventlet's green threads "
+        "carry no context, so calls were lost or mixed up. Serve with threads, asyncio or gevent, and record again."
+    ),
+    "not-isolated": (
+        "--fluxrun-isolate asks for a process of its own for each run, forked where the app is imported. Threads that "
+        "the import starts would be lost in a fork: start them in a lifespan, or leave the option out."
     ),
     "unproven": (
         "The run has not replayed to its own outcome on the release that recorded it: something that nobody "
@@ -39,7 +67,9 @@ _REASONS: Final = {
     ),
     "start-up-unrecorded": (
         "The app's start-up now asks for something that the process which recorded the run did not ask for before "
-        "its first run. Make the start-up need nothing new from outside, or record again on this release."
+        "its first run, and fails without it. Make the start-up need nothing new from outside, or record again on "
+        "this release. Of a thread that makes more than a thousand calls before the first run, and of what comes "
+        "ten minutes after the start, nothing is recorded."
     ),
     "start-up-failed": (
         "The app can't be imported or its lifespan fails without the outside world. The message says where; the "
@@ -93,7 +123,7 @@ def explain(code: str) -> str:
     text = _REASONS.get(name)
     if text is None:
         return f"This FluxRun doesn't know the reason {code!r}: a newer one recorded the run. Upgrade pytest-fluxrun."
-    return text.format(about=_subject(about))
+    return text.format(about=about if name == "uncovered-library" else _subject(about))
 
 
 def _subject(about: str) -> str:

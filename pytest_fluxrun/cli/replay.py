@@ -18,7 +18,7 @@ from pytest_fluxrun.judgement.verdict import Verdict, judge
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import Run
 
-__all__ = ["command", "pytest_line", "replay_once"]
+__all__ = ["command", "pytest_line", "replay_once", "stage_for"]
 
 
 @click.command("replay")
@@ -39,7 +39,7 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
             return
         raise SystemExit(1)
     click.echo(f"{styled(judgement.verdict, 'green', bold=True)}: run {opened.id} of {opened.entry}")
-    for drift in replayed.evidence.drifts:
+    for drift in (*judgement.notes, *replayed.evidence.drifts):
         click.echo(f"  note:    {drift.kind}: {drift.text}")
     if pending:
         click.echo(f"  next:    remove `pending = true` from {placed.guard}: it is fixed, and pytest fails until then")
@@ -54,6 +54,19 @@ def replay_once(project: Project, run: Run) -> Replayed:
         EntryNotFound: the project's modules don't register the run's entry.
         SettingsError: no modules are set.
     """
+    stage = stage_for(project)
+    with redirect_stdout(sys.stderr):
+        replayed = stage.replay(run)
+        stage.close()
+    return replayed
+
+
+def stage_for(project: Project) -> Stage:
+    """The project's app, to be booted by the first run that is replayed on it. Close it.
+
+    Raises:
+        SettingsError: no modules are set.
+    """
     if not project.settings.modules:
         raise SettingsError(
             "no run can be replayed",
@@ -61,17 +74,14 @@ def replay_once(project: Project, run: Run) -> Replayed:
             next_step='name what calls fluxrun.instrument or uses @fluxrun.capture, e.g. modules = ["shop.main"]',
         )
     settings = project.settings
-    stage = Stage(
+    return Stage(
         settings.modules,
         root=project.root,
         timeout_s=settings.timeout_s,
         keep=baseline(),
         allow_write=settings.allow_write,
+        dropped=settings.telemetry,
     )
-    with redirect_stdout(sys.stderr):
-        replayed = stage.replay(run)
-        stage.close()
-    return replayed
 
 
 def pytest_line(project: Project, placed: Placed) -> str:

@@ -42,6 +42,8 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
     except (BundleError, RunNotFound) as error:
         _refused(placed.run_id, error, error.reason if isinstance(error, BundleError) else "missing")
     click.echo(f"run {opened.id} of {opened.entry}: {opened.readiness.state}")
+    for note in opened.readiness.notes:
+        click.echo(f"  {printable(note)}")
     for code in opened.readiness.reasons:
         _paragraph(code)
     if opened.readiness.reasons:
@@ -95,9 +97,10 @@ def _report(project: Project, run: Run, guard: Guard | None, replayed: Replayed)
     for difference in own.differences:
         yield f"  differs: {difference.path}: recorded {_brief(difference.expected)}, now {_brief(difference.got)}"
     yield from (f"  blocked: {leak}" for leak in evidence.leaks)
-    for drift in evidence.drifts:
+    for drift in (*own.notes, *evidence.drifts):
         yield f"  {drift.kind}: {drift.text}"
         yield from (f"      {path}" for path in drift.paths)
+    yield from (f"  telemetry dropped: {text}" for text in evidence.telemetry)
     yield from _miss(project, replayed)
     unplayed = list(replayer.matcher.unplayed())
     if unplayed:

@@ -1,54 +1,97 @@
-"""ASGI applications: each HTTP request is a run. `wrap` tees receive and send; `drive` plays them back.
+"""ASGI applications: each HTTP request and each websocket is a run. `wrap` tees its messages; `drive` plays them back.
 
-ASGI 3.0, HTTP scope spec 2.0 to 2.4. Websockets pass through unrecorded. Lifespan belongs to the preamble.
+ASGI 3.0. The lifespan belongs to the preamble. The conversation itself lies in `web`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
+import contextvars
 import inspect
-import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
-
-import wrapt
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
-from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, flush_runs, open_run
-from pytest_fluxrun.errors import DeadlineExceeded, RunNotReady
-from pytest_fluxrun.values import Value, decode, dump_error, encode, encode_or_opaque, load_error
+from pytest_fluxrun.entries.calling.within import awaited_within
+from pytest_fluxrun.entries.web.asgi_exchange import Exchange, Message, Receive, Send, live_scope
+from pytest_fluxrun.entries.web.asgi_http import HttpExchange
+from pytest_fluxrun.entries.web.asgi_lifespan import Lifespan, flushing
+from pytest_fluxrun.entries.web.asgi_replay import drive
+from pytest_fluxrun.entries.web.asgi_websocket import WebsocketExchange
+from pytest_fluxrun.entries.web.instrumented import Instrumented, instrumented
+from pytest_fluxrun.entries.web.signatures import called_with, is_called_with, parameter_names
+from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, noted, open_run
+from pytest_fluxrun.errors import RunNotReady
+from pytest_fluxrun.trace import active_span, trace_of
+from pytest_fluxrun.values import Value, decode
 
-__all__ = ["ASGIEntry", "entry"]
+__all__ = ["ASGIEntry", "entry", "record_asgi"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-_log = logging.getLogger("pytest_fluxrun")
-_NOMINAL_BYTES = 1024
-_SCOPE_KEYS = ("http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "client", "server")
+_EXCHANGES: dict[str, type[Exchange]] = {kind.kind: kind for kind in (HttpExchange, WebsocketExchange)}
+_MOST_BACKGROUND_S = 30.0
+"""How long a run waits for the framework's own background tasks; what they do later is late and counted."""
+_ASGI_2 = (
+    "it is an ASGI 2 application, called twice: make it one of ASGI 3 with "
+    "`asgiref.compatibility.guarantee_single_callable(app)`"
+)
+_FRAMEWORKS = {
+    "channels": "Django Channels",
+    "django": "Django",
+    "falcon": "Falcon",
+    "fastapi": "FastAPI",
+    "litestar": "Litestar",
+    "quart": "Quart",
+    "starlette": "Starlette",
+}
+"""Top-level package of an application's class → what people call it. Only for the description."""
 
 
 class ASGIEntry(Entry):
-    """Any ASGI 3 application object: FastAPI, Starlette, or a plain coroutine function."""
+    """Any ASGI 3 application object: of a framework, or a plain coroutine function."""
 
     kind = "asgi"
+    takes = f"an ASGI application ({', '.join(sorted(_FRAMEWORKS.values()))}, a plain coroutine function …)"
 
     def recognises(self, target: Any) -> bool:
         """A coroutine function of (scope, receive, send), or an object whose `__call__` is one."""
-        call = target if inspect.isfunction(target) else getattr(target, "__call__", None)  # noqa: B004 - the method itself
-        return inspect.iscoroutinefunction(call) and len(inspect.signature(call).parameters) == 3
+        call = called_with(target)
+        return call is not None and inspect.iscoroutinefunction(call) and is_called_with(call, 3)
+
+    def describe(self, target: Any) -> str:
+        """By the framework that its class or a base of it comes from."""
+        for base in target.__class__.__mro__:
+            known = _FRAMEWORKS.get(base.__module__.partition(".")[0])
+            if known is not None:
+                return f"a {known} application (ASGI)"
+        if inspect.isroutine(target):
+            return f"the coroutine function {target.__module__}.{target.__qualname__} (ASGI)"
+        return f"an object of {target.__class__.__module__}.{target.__class__.__qualname__} (ASGI)"
+
+    def hint(self, target: Any) -> str:
+        """For ASGI 2's double callables, functions that aren't coroutine functions, and others of another signature."""
+        call = called_with(target)
+        if call is None:
+            made = inspect.isclass(target) and parameter_names(target) == ["scope"]
+            return _ASGI_2 if made else ""
+        names = parameter_names(call)
+        if names == ["scope"]:
+            return _ASGI_2
+        if inspect.iscoroutinefunction(call):
+            taken = ", ".join(names)
+            return f"it is a coroutine function of ({taken}): an ASGI application takes (scope, receive, send)"
+        return "it takes what an ASGI application takes, but isn't `async def`" if names[:1] == ["scope"] else ""
 
     def wrap(self, target: Any, name: str) -> Any:
         """A proxy of the application: everything but the call itself goes to the original."""
-        return _Instrumented(target, name)
+        return instrumented(target, name, _Teed)
 
     def drive(self, target: Any, recorded_input: Value, driving: Driving) -> Value:
-        """Send the recorded request in and collect the response."""
-        return driving.run(_drive(target, decode(recorded_input), driving))
+        """Send the recorded messages in and collect what is answered."""
+        recorded = decode(recorded_input)
+        scope = live_scope(recorded["scope"], target._self_lifespan_state)  # noqa: SLF001 - a proxy's own
+        exchange = _EXCHANGES[scope["type"]](scope)
+        return driving.run(drive(target.__wrapped__, scope, exchange, recorded, driving))
 
     def boot(self, target: Any, driving: Driving) -> Callable[[], None]:
         """Run the lifespan's start-up; its shut-down is the function returned.
@@ -56,7 +99,7 @@ class ASGIEntry(Entry):
         Raises:
             RunNotReady: start-up failed.
         """
-        lifespan = _Lifespan(target)
+        lifespan = Lifespan(target.__wrapped__)
         driving.spawn(lifespan.serve())
         driving.run(lifespan.started())
         if lifespan.failure:
@@ -66,154 +109,34 @@ class ASGIEntry(Entry):
                 why=lifespan.failure,
                 next_step="start-up must succeed offline: look at what the lifespan asks that the preamble lacks",
             )
-        target._self_lifespan_state = lifespan.state  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
+        target._self_lifespan_state = lifespan.state  # noqa: SLF001 - a proxy's own
         return lambda: driving.run(lifespan.stopped())
 
 
-class _Instrumented(wrapt.ObjectProxy[Any]):
+class _Teed(Instrumented):
     """The application, teed."""
 
-    _self_name = ""
     _self_lifespan_state: dict[str, Any] | None = None
 
-    def __init__(self, app: Any, name: str) -> None:
-        super().__init__(app)
-        self._self_name = name
-
-    def __copy__(self) -> _Instrumented:
-        return _Instrumented(copy.copy(self.__wrapped__), self._self_name)
-
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.__wrapped__(scope, receive, _flushing(send))
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self.__wrapped__(scope, receive, flushing(send))
             return
-        run = open_run(self._self_name, entry) if scope["type"] == "http" else None
+        run = open_run(self._self_name, entry) if kind in _EXCHANGES else None
         if run is None:
             await self.__wrapped__(scope, receive, send)
             return
-        await _record(self.__wrapped__, scope, receive, send, run)
+        await record_asgi(self.__wrapped__, scope, receive, send, run)
 
 
-def _flushing(send: Send) -> Send:
-    """`send`, which stores what was recorded before it says that shut-down is complete.
-
-    A server that ends on a signal may never run exit handlers (uvicorn raises the signal again).
-    """
-
-    async def flush_first(message: Message) -> None:
-        if message["type"].startswith("lifespan.shutdown"):
-            await asyncio.get_running_loop().run_in_executor(None, flush_runs)
-        await send(message)
-
-    return flush_first
-
-
-class _Exchange:
-    """What one request received and sent, by reference, until the writer dumps it."""
-
-    __slots__ = (
-        "asked",
-        "body",
-        "broken",
-        "complete",
-        "damaged",
-        "disconnected",
-        "events",
-        "headers",
-        "keep_more",
-        "others",
-        "scope",
-        "sends",
-        "status",
-    )
-
-    def __init__(self, scope: Message, keep_more: Callable[[int], bool] = lambda _: True) -> None:
-        self.scope = scope
-        self.asked: dict[str, Any] = {key: scope.get(key) for key in _SCOPE_KEYS}  # now: routers and mounts write to it
-        self.asked["headers"] = list(scope.get("headers", ()))
-        self.keep_more = keep_more
-        self.events: list[tuple[int, str, bytes, bool]] = []
-        self.status: int | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body: list[bytes] = []
-        self.others: list[Message] = []
-        self.sends = 0
-        self.broken: tuple[int, OSError] | None = None
-        self.complete = False
-        self.disconnected = False
-        self.damaged = False
-
-    def received(self, message: Message, offset_ns: int) -> None:
-        if message["type"] == "http.disconnect":
-            if self.complete:
-                return  # any app that listens after its answer is told so, also at replay
-            self.disconnected = True
-        body = bytes(message.get("body", b""))
-        if self.keep_more(len(body)):
-            self.events.append((offset_ns, message["type"], body, bool(message.get("more_body", False))))
-
-    def sent(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            self.status = message["status"]
-            self.headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-        elif kind == "http.response.body":
-            body = bytes(message.get("body", b""))
-            if self.keep_more(len(body)):
-                self.body.append(body)
-            self.complete = not message.get("more_body", False)
-        elif self.keep_more(_NOMINAL_BYTES):
-            self.others.append(message)
-            self.complete = self.complete or kind == "http.response.pathsend"
-        self.sends += 1
-
-    def broke(self, error: OSError) -> None:
-        """The last message couldn't be sent: the client is gone."""
-        self.disconnected = True
-        self.broken = self.broken or (self.sends, error)
-
-    def input(self) -> Value:
-        scope = dict(self.asked)
-        scope["headers"] = _text_pairs(scope["headers"])
-        scope["query_string"] = bytes(scope["query_string"] or b"").decode("latin-1")
-        scope["raw_path"] = None if scope["raw_path"] is None else bytes(scope["raw_path"]).decode("latin-1")
-        scope["asgi"] = dict(self.scope.get("asgi", {}))
-        scope["extensions"] = [name for name in self.scope.get("extensions") or () if name.startswith("http.response.")]
-        events = [[offset, kind, _text_or_bytes(body), more] for offset, kind, body, more in self.events]
-        broken = None if self.broken is None else [self.broken[0], dump_error(self.broken[1])]
-        return encode_or_opaque({"scope": scope, "events": events, "broken": broken})
-
-    def outcome(self, error: BaseException | None) -> Value:
-        response: Value = None
-        if self.status is not None:
-            response = {
-                "status": self.status,
-                "headers": encode(_text_pairs(self.headers)),
-                "body": encode(_text_or_bytes(b"".join(self.body))),
-                "complete": self.complete,
-            }
-            if self.others:
-                response["messages"] = [encode_or_opaque(dict(message)) for message in self.others]
-        outcome: dict[str, Value] = {
-            "response": response,
-            "error": None if error is None else dump_error(error),
-            "disconnected": self.disconnected,
-        }
-        if self.damaged:
-            outcome["damaged"] = encode_or_opaque(object())
-        return outcome
-
-    def route(self) -> str:
-        """The template that the framework put into the scope; the raw path could hold a secret."""
-        template = getattr(self.scope.get("route"), "path", "")
-        return f"{self.scope.get('method', '')} {template}" if template else ""
-
-
-async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: OpenRun) -> None:
-    exchange = _Exchange(scope, run.weigh)
+async def record_asgi(app: Any, scope: Message, receive: Receive, send: Send, run: OpenRun) -> None:
+    """Call an application for one request or websocket in a run of its own, teed; the run ends when it returns."""
+    exchange = _EXCHANGES[scope["type"]](scope, run.weigh)
     started_ns = ambient.monotonic_ns()
 
     async def tee_receive() -> Message:
+        exchange.asked_for_more(ambient.monotonic_ns() - started_ns)
         message = await receive()
         try:
             exchange.received(message, ambient.monotonic_ns() - started_ns)
@@ -223,7 +146,8 @@ async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: O
 
     async def tee_send(message: Message) -> None:
         try:
-            exchange.sent(message)
+            exchange.sent(message, ambient.monotonic_ns() - started_ns)
+            exchange.span = exchange.span or active_span()
         except Exception:  # as above
             exchange.damaged = True
         try:
@@ -235,127 +159,43 @@ async def _record(app: Any, scope: Message, receive: Receive, send: Send, run: O
     error: BaseException | None = None
     try:
         with entered(run.lane):
-            await app(scope, tee_receive, tee_send)
+            await awaited_within(app, scope, tee_receive, tee_send)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        run.finish(
-            Ending(
-                dump=lambda: (exchange.input(), exchange.outcome(error)),
-                status=exchange.status,
-                error=error,
-                disconnected=exchange.disconnected,
-                cut_short=not exchange.complete,
-                timed_out=isinstance(error, asyncio.CancelledError | TimeoutError),
-                route=exchange.route(),
-            )
+        exchange.ended_ns = ambient.monotonic_ns() - started_ns
+        exchange.cancelled = isinstance(error, asyncio.CancelledError)
+        error = exchange.failure(error, run.lane)
+        ending = Ending(
+            dump=lambda: (exchange.input(), exchange.outcome(error)),
+            status=exchange.status,
+            error=error,
+            disconnected=exchange.disconnected,
+            cut_short=exchange.cut_short,
+            timed_out=isinstance(error, asyncio.CancelledError | TimeoutError),
+            route=exchange.route(run.lane),
+            trace=lambda: trace_of(exchange.asked["headers"], exchange.span),
         )
+        _finish_after([task for task in noted(run.lane).tasks if not task.done()], run, ending)
 
 
-async def _drive(target: Any, recorded: dict[str, Any], driving: Driving) -> Value:
-    scope = _live_scope(recorded["scope"], target)
-    exchange = _Exchange(scope)
-    events = deque(recorded["events"])
-    broken = recorded.get("broken")
-    answered = asyncio.Event()
+def _finish_after(tasks: list[asyncio.Task[Any]], run: OpenRun, ending: Ending) -> None:
+    """End the run when the last of the framework's tasks for it is over, or after a bounded time."""
+    if not tasks:
+        run.finish(ending)
+        return
+    under_way = set(tasks)
+    limit = asyncio.get_running_loop().call_later(_MOST_BACKGROUND_S, run.finish, ending)
 
-    async def receive() -> Message:
-        while events:
-            offset_ns, kind, body, more = event = events[0]
-            await driving.until(offset_ns)
-            if not events or events[0] is not event:
-                continue  # another `receive` has had it meanwhile
-            events.popleft()  # not before: one that is cancelled while it waits has received nothing
-            message: Message = {"type": kind}
-            if kind == "http.request":
-                message.update(body=_to_bytes(body), more_body=more)
-            exchange.received(message, offset_ns)
-            return message
-        await answered.wait()
-        return {"type": "http.disconnect"}  # what a server says to an app that listens after its answer
+    def ended(task: asyncio.Task[Any]) -> None:
+        under_way.discard(task)
+        if not under_way:
+            limit.cancel()
+            run.finish(ending)
 
-    async def send(message: Message) -> None:
-        exchange.sent(message)
-        if exchange.complete:
-            answered.set()
-        if broken is not None and exchange.sends >= broken[0]:
-            error = load_error(broken[1])
-            exchange.disconnected = True
-            raise error
-
-    error: BaseException | None = None
-    try:
-        await target.__wrapped__(scope, receive, send)
-    except (DeadlineExceeded, KeyboardInterrupt):
-        raise
-    except BaseException as raised:  # the outcome of the run, whatever it is
-        error = raised
-    return exchange.outcome(error)
-
-
-def _live_scope(recorded: dict[str, Any], target: Any) -> Message:
-    scope: dict[str, Any] = {"type": "http", **recorded}
-    scope["extensions"] = {name: {} for name in recorded.get("extensions", ())}
-    scope["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in recorded["headers"]]
-    scope["query_string"] = recorded["query_string"].encode("latin-1")
-    scope["raw_path"] = None if recorded["raw_path"] is None else recorded["raw_path"].encode("latin-1")
-    for key in ("client", "server"):
-        scope[key] = None if recorded[key] is None else tuple(recorded[key])
-    lifespan_state = target._self_lifespan_state  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
-    if lifespan_state is not None:
-        scope["state"] = dict(lifespan_state)
-    return scope
-
-
-class _Lifespan:
-    """One lifespan conversation with an application, held open between items."""
-
-    def __init__(self, target: Any) -> None:
-        self.target = target
-        self.state: dict[str, Any] = {}
-        self.failure = ""
-        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
-        self._up = asyncio.Event()
-        self._down = asyncio.Event()
-
-    async def serve(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
-        try:
-            await self.target.__wrapped__(scope, self._incoming.get, self._send)
-        except Exception:  # ASGI lifespan 2.0: it says so that it doesn't speak the protocol, and the server continues
-            _log.debug("the application raised in its lifespan; it goes on without one", exc_info=True)
-        finally:
-            self._up.set()
-            self._down.set()
-
-    async def started(self) -> None:
-        await self._incoming.put({"type": "lifespan.startup"})
-        await self._up.wait()
-
-    async def stopped(self) -> None:
-        await self._incoming.put({"type": "lifespan.shutdown"})
-        await self._down.wait()
-
-    async def _send(self, message: Message) -> None:
-        if message["type"] == "lifespan.startup.failed":
-            self.failure = message.get("message") or "lifespan.startup.failed"
-        (self._up if message["type"].startswith("lifespan.startup") else self._down).set()
-
-
-def _text_pairs(headers: Any) -> list[list[str]]:
-    return [[bytes(name).decode("latin-1"), bytes(value).decode("latin-1")] for name, value in headers]
-
-
-def _text_or_bytes(body: bytes) -> str | bytes:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body
-
-
-def _to_bytes(body: str | bytes) -> bytes:
-    return body.encode("utf-8") if isinstance(body, str) else body
+    for task in tasks:
+        task.add_done_callback(ended, context=contextvars.Context())
 
 
 entry = ASGIEntry()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
-import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from types import SimpleNamespace
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-from pytest_fluxrun.context import entered
-from pytest_fluxrun.entry import Driving, Ending, Entry, OpenRun, open_run, register
-from pytest_fluxrun.errors import DeadlineExceeded, SettingsError
-from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, is_large
+from pytest_fluxrun.context import entered, name_of
+from pytest_fluxrun.entries.calling import (
+    call_again,
+    finish,
+    kept,
+    kept_call,
+    live_arguments,
+    outcome_of,
+    record,
+    record_async,
+)
+from pytest_fluxrun.entries.calling.lambda_context import context_facts, is_lambda_context, observed, stand_in
+from pytest_fluxrun.entries.click import entry as click_entry
+from pytest_fluxrun.entry import Driving, Entry, OpenRun, flush_runs, open_run, register
+from pytest_fluxrun.errors import SettingsError
+from pytest_fluxrun.values import Value
 
 __all__ = ["FunctionEntry", "capture", "entry"]
 
@@ -25,18 +33,20 @@ def capture(name: str) -> Callable[[F], F]:
     """Record every outermost call of the decorated function as a run, and register it as an entry.
 
     A call made inside another run is part of that run. Arguments and the return value must be encodable (see
-    docs/reference/values.md); models and dataclasses are rebuilt from the function's annotations.
+    docs/reference/values.md); models and dataclasses are rebuilt from the function's annotations. An AWS Lambda handler
+    `(event, context)` and a click command may be decorated, too; of methods only static ones and bound ones.
 
     Args:
         name: the entry's name in bundles and node ids, e.g. `orders.create`.
 
     Raises:
-        SettingsError: the decorated object isn't a plain or coroutine function.
+        SettingsError: the decorated object can't be recorded: a generator, a method, a class.
     """
 
     def decorate(function: F) -> F:
-        wrapped: F = entry.wrap(function, name)
-        register(name, entry, wrapped)
+        how: Entry = click_entry if click_entry.recognises(function) else entry
+        wrapped: F = how.wrap(function, name)
+        register(name, how, wrapped)
         return wrapped
 
     return decorate
@@ -52,38 +62,26 @@ class FunctionEntry(Entry):
         del target
         return False
 
+    def describe(self, target: Any) -> str:
+        """By its own name."""
+        return f"the function {target.__module__}.{name_of(target)}"
+
     def wrap(self, target: Any, name: str) -> Any:
         """The function with a run around each outermost call."""
-        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-            raise SettingsError(
-                f"@fluxrun.capture({name!r}) can't record {target!r}",
-                why="generators have no single outcome",
-                next_step="decorate the function that consumes it",
-            )
-        if not callable(target) or inspect.isclass(target):
-            raise SettingsError(
-                f"@fluxrun.capture({name!r}) can't record {target!r}",
-                why="it isn't a function",
-                next_step="decorate a plain or coroutine function",
-            )
+        if isinstance(target, staticmethod):
+            return staticmethod(self.wrap(target.__func__, name))
+        _refuse(target, name)
         return _wrap_async(target, name) if inspect.iscoroutinefunction(target) else _wrap_sync(target, name)
 
     def drive(self, target: Any, recorded_input: Value, driving: Driving) -> Value:
         """Call the function with the recorded arguments, rebuilt from its present annotations."""
         function = target.__wrapped__
-        args, kwargs = _live_arguments(function, recorded_input)
-        try:
-            if inspect.iscoroutinefunction(function):
-                returned = driving.run(function(*args, **kwargs))
-            else:
-                returned = driving.call(lambda: function(*args, **kwargs))
-                if hasattr(type(returned), "__await__"):
-                    returned = driving.run(_result_of(returned))
-        except (DeadlineExceeded, KeyboardInterrupt):
-            raise
-        except BaseException as raised:  # the outcome of the run, whatever it is
-            return _outcome(error=raised)
-        return _outcome(returned=_recorded(returned))
+        assert isinstance(recorded_input, dict)
+        args, kwargs = live_arguments(function, recorded_input)
+        if "context" in recorded_input:
+            args.append(stand_in(cast("dict[str, Any]", recorded_input["context"])))
+        cancelled_ns = recorded_input.get("cancelled_ns")
+        return call_again(lambda: function(*args, **kwargs), driving, cancelled_ns=cancelled_ns)
 
 
 def _wrap_sync(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -92,16 +90,18 @@ def _wrap_sync(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         run = open_run(name, entry)
         if run is None:
             return function(*args, **kwargs)
-        recorded = _recorded({"args": list(args), "kwargs": kwargs})
+        if len(args) == 2 and is_lambda_context(args[1]):
+            return _record_lambda(run, function, args[0], args[1])
+        recorded = kept_call(args, kwargs)
         try:
             with entered(run.lane):
                 returned = function(*args, **kwargs)
         except BaseException as raised:
-            _finish(run, recorded, _outcome(error=raised), raised)
+            finish(run, recorded, outcome_of(error=raised), raised)
             raise
         if hasattr(type(returned), "__await__"):  # a coroutine function beneath a decorator that is none
-            return _awaited(run, recorded, lambda: returned)
-        _finish(run, recorded, _outcome(returned=_recorded(returned)), None)
+            return record_async(run, recorded, lambda: returned)
+        finish(run, recorded, outcome_of(returned=kept(returned)))
         return returned
 
     return call
@@ -113,76 +113,47 @@ def _wrap_async(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         run = open_run(name, entry)
         if run is None:
             return await function(*args, **kwargs)
-        recorded = _recorded({"args": list(args), "kwargs": kwargs})
-        return await _awaited(run, recorded, lambda: function(*args, **kwargs))
+        recorded = kept_call(args, kwargs)
+        return await record_async(run, recorded, lambda: function(*args, **kwargs))
 
     return call
 
 
-async def _awaited(run: OpenRun, recorded: Value, call: Callable[[], Awaitable[Any]]) -> Any:
+def _record_lambda(run: OpenRun, handler: Callable[..., Any], event: Any, context: Any) -> Any:
+    """AWS freezes the process as soon as the handler has returned, so what was recorded is stored before."""
+    recorded = kept_call((event,), {})
+    if isinstance(recorded, dict):
+        try:
+            recorded["context"] = context_facts(context)
+        except Exception:  # as `kept`: whatever the object does when it is looked at
+            recorded["context"] = kept(object())
     try:
-        with entered(run.lane):
-            returned = await call()
-    except BaseException as raised:
-        _finish(run, recorded, _outcome(error=raised), raised)
-        raise
-    _finish(run, recorded, _outcome(returned=_recorded(returned)), None)
-    return returned
+        return record(run, recorded, lambda: handler(event, observed(context)))
+    finally:
+        flush_runs()
 
 
-async def _result_of(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+def _refuse(target: Any, name: str) -> None:
+    """What has no outcome of its own, or needs an object that no bundle can hold."""
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        why, next_step = "generators have no single outcome", "decorate the function that consumes it"
+    elif _is_method(target):
+        why = "a method needs its object, which a bundle can't hold"
+        next_step = "decorate a function that makes or finds the object and calls the method"
+    elif not callable(target) or inspect.isclass(target):
+        why, next_step = "it isn't a function", "decorate a plain or coroutine function"
+    else:
+        return
+    raise SettingsError(f"@fluxrun.capture({name!r}) can't record {target!r}", why=why, next_step=next_step)
 
 
-def _recorded(value: Any) -> Value:
-    """The value as it is now. One that would hold the caller up is an opaque marker, and so makes the run unready."""
-    try:
-        if is_large(value):
-            return encode_or_opaque(object())
-        return encode_or_opaque(value)
-    except Exception:  # an object of the app may do anything when it is looked at, and the host must not notice
-        return encode_or_opaque(object())
-
-
-def _finish(run: OpenRun, recorded: Value, outcome: Value, error: BaseException | None) -> None:
-    timed_out = isinstance(error, asyncio.CancelledError | TimeoutError)
-    run.finish(Ending(dump=lambda: (recorded, outcome), error=error, timed_out=timed_out))
-
-
-def _outcome(*, returned: Value = None, error: BaseException | None = None) -> Value:
-    return {"returned": returned, "error": None if error is None else dump_error(error)}
-
-
-def _live_arguments(function: Callable[..., Any], recorded: Any) -> tuple[list[Any], dict[str, Any]]:
-    hints = _hints(function)
-    parameters = inspect.signature(function).parameters.values()
-    positional = [parameter for parameter in parameters if parameter.kind < inspect.Parameter.KEYWORD_ONLY]
-    args = []
-    for index, value in enumerate(recorded["args"]):
-        parameter = positional[min(index, len(positional) - 1)] if positional else None
-        args.append(decode(value, hints.get(parameter.name, Any) if parameter else Any))
-    kwargs = {key: decode(value, hints.get(key, Any)) for key, value in recorded["kwargs"].items()}
-    return args, kwargs
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations that can be resolved: a name imported for type checkers only leaves its parameter plain."""
-    try:
-        return get_type_hints(function)
-    except TypeError:  # a partial or another callable without annotations
-        return {}
-    except NameError:
-        found = {}
-        for name, annotation in inspect.get_annotations(function).items():
-            with suppress(NameError):
-                found[name] = _resolved(function, annotation)
-        return found
-
-
-def _resolved(function: Callable[..., Any], annotation: Any) -> Any:
-    return get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), vars(sys.modules[function.__module__]))[
-        "it"
-    ]
+def _is_method(target: Any) -> bool:
+    """A class method, or a function in a class's body that takes `self` or `cls`."""
+    if isinstance(target, classmethod):
+        return True
+    owner = getattr(target, "__qualname__", "").rpartition(".")[0]
+    first = next(iter(getattr(getattr(target, "__code__", None), "co_varnames", ())), "")
+    return inspect.isfunction(target) and bool(owner) and not owner.endswith("<locals>") and first in ("self", "cls")
 
 
 entry = FunctionEntry()

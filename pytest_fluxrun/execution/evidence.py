@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_fluxrun.drift import Drift
+from pytest_fluxrun.drift import Drift, DriftKind
 
 __all__ = ["Evidence"]
 
@@ -19,13 +20,15 @@ class Evidence:
         outcome: the replay's, or None where the deadline ended it.
         unrecorded: message of the latched miss, or "".
         asked: the missed call on one line, or "".
-        all_played: the miss came after every recorded interaction had been played.
+        all_played: the miss came after every recorded interaction had been played, upkeep aside.
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
         drifts: in the order of happening.
         tokens: what stands for secrets in the recorded outcome.
+        derived: digests that the replay made of such tokens, hexadecimal; recorded are those of the secrets.
         recorded_logs: the run's log records, as `level logger: message`.
         logs: the replay's.
+        telemetry: what instruments wanted to send and didn't, one line each. Never a ground for a verdict.
     """
 
     recorded: Any
@@ -37,5 +40,25 @@ class Evidence:
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
     tokens: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
     recorded_logs: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    telemetry: tuple[str, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON holds it, to be handed to another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Evidence:
+        """What `to_document` gave, after JSON."""
+        plain = {"recorded", "outcome"}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) and name not in plain else value
+            for name, value in document.items()
+        }
+        fields["drifts"] = tuple(
+            Drift(DriftKind(drift["kind"]), drift["call"], drift["text"], tuple(drift["paths"]))
+            for drift in document["drifts"]
+        )
+        return cls(**fields)

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import datetime  # noqa: ICN001 - its classes are looked up as the app's are, not copied
+import platform
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pytest_fluxrun import ambient, patching, registry
+from pytest_fluxrun import ambient, patching, registry, telemetry
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import RegisteredEntry, registered_entry
 from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, FluxRunError, RunNotReady
 from pytest_fluxrun.execution.deadline import Deadline
+from pytest_fluxrun.execution.digests import digests_of_answers, recorded_digests, served, unlike
 from pytest_fluxrun.execution.evidence import Evidence
+from pytest_fluxrun.execution.preamble import start_up_drifts
 from pytest_fluxrun.fence import Fence
 from pytest_fluxrun.replaying import event_loop
-from pytest_fluxrun.replaying.replayer import Answers, Replayer
+from pytest_fluxrun.replaying.answers import Answers
+from pytest_fluxrun.replaying.replayer import Replayer
 from pytest_fluxrun.replaying.traveller import travelling
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Recording, Run
 
-__all__ = ["Replayed", "Stage"]
+__all__ = ["Replayed", "Shown", "Stage", "refuse_unready"]
 
 T = TypeVar("T")
 _START_UP_ALLOWANCE = 3
@@ -34,13 +39,19 @@ _START_UP_ALLOWANCE = 3
 _EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A replay that has ended: what it showed, and the session for those who want every call."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A replay that has ended, wherever it was: what it showed, and what hung at its deadline."""
 
     evidence: Evidence
-    replayer: Replayer
     stacks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed(Shown):
+    """A replay in this process: also the session, for those who want every call."""
+
+    replayer: Replayer
 
 
 class Stage:
@@ -51,6 +62,7 @@ class Stage:
         root: put on `sys.path` for them.
         timeout_s: deadline of one replay.
         keep: sockets of the test run itself, from `fence.baseline()` at its start.
+        dropped: addresses to which calls are telemetry, as the setting `telemetry` lists them.
         allow_write: what the app may write during a replay; relative paths count from `root`.
         imported: called once, when the modules are imported and nothing has run.
     """
@@ -63,6 +75,7 @@ class Stage:
         timeout_s: float,
         keep: frozenset[int] = frozenset(),
         allow_write: Sequence[str] = (),
+        dropped: Sequence[str] = (),
         imported: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop: event_loop.VirtualLoop | None = None
@@ -73,11 +86,15 @@ class Stage:
         self._timeout_s = timeout_s
         self._keep = keep
         self._allow_write = tuple(root / path for path in allow_write)
+        self._dropped = telemetry.Addresses(dropped)
         self._imported = False
         self._booted: dict[str, Callable[[], None]] = {}
-        self._start_up_drift: list[Drift] = []
-        self.kept_tasks: list[asyncio.Task[None]] = []
-        registry.install_seams()
+        self._preamble: Recording | None = None
+        self._starters: list[Replayer] = []
+        self._start_up_drifts: tuple[Drift, ...] = ()
+        self.kept_tasks: list[asyncio.Task[Any]] = []
+        registry.install_replay_seams()
+        telemetry.drop_from_now_on()
 
     @property
     def loop(self) -> event_loop.VirtualLoop:
@@ -93,10 +110,13 @@ class Stage:
             RunNotReady: something known stands in the way; nothing was driven.
             EntryNotFound: no imported module registers the run's entry.
         """
-        _refuse_unready(run)
+        refuse_unready(run)
+        if not self._imported:
+            _ = platform.uname().processor  # runs `uname -p` once a process, which the SDKs of models do in a request
         ambient.install()
         _refuse_displaced()
         registered = self._boot(run)
+        _refuse_unreplayable()
         if registered.entry.kind != run.entry_kind:
             raise EntryNotFound(
                 f"entry {run.entry!r} is registered as {registered.entry.kind}, recorded as {run.entry_kind}",
@@ -107,13 +127,31 @@ class Stage:
     def replay(self, run: Run) -> Replayed:
         """Drive a run's entry from its recording and gather what it showed.
 
+        Where the app makes digests of redacted secrets, and the outcome shows more of them than the digests (a QR code
+        of a signed address), it is driven once more with the recorded ones, which the recorded outcome tells; where it
+        goes another way, since it compares one by itself, with those that an answer may have told it.
+
         Raises:
             RunNotReady: as `prepare`, or a seam was displaced on the way, so that what was shown proves nothing.
             EntryNotFound: as `prepare`.
         """
-        replayed = self._drive(run, self.prepare(run))
+        registered = self.prepare(run)
+        replayed = self._drive(run, registered)
+        digests = recorded_digests(replayed.evidence)
+        if digests:
+            replayed = self._nearer(replayed, self._drive(run, registered, digests))
+        if replayed.evidence.derived and unlike(replayed.evidence):
+            for guess in digests_of_answers(replayed.evidence, run.recording):
+                replayed = self._nearer(replayed, self._drive(run, registered, guess))
+                if not unlike(replayed.evidence):
+                    break
         _refuse_displaced()
         return replayed
+
+    @staticmethod
+    def _nearer(one: Replayed, other: Replayed) -> Replayed:
+        """The replay whose outcome is more like the recorded one; the first where they are alike."""
+        return other if unlike(other.evidence) < unlike(one.evidence) else one
 
     def close(self) -> None:
         """Shut the booted entries down and close the loop."""
@@ -128,12 +166,14 @@ class Stage:
             self._loop.close()
 
     def _boot(self, run: Run) -> RegisteredEntry:
-        """Import the modules and start the entry, answered from the preamble of the first run that needs it."""
+        """Import the modules and start the entry, answered from the preamble of the first run of all."""
         if self._imported and run.entry in self._booted:
-            return registered_entry(run.entry)
-        recording = run.preamble or _EMPTY
+            return registered_entry(run.entry, run.entry_kind)
+        recording = self._preamble = self._preamble or run.preamble or _EMPTY
         clock = VirtualClock()
-        replayer = Replayer(recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True)
+        replayer = Replayer(
+            recording, run_id=run.id, shared=Answers(recording), clock=clock, preamble=True, dropped=self._dropped
+        )
         driving = _Driving(self, replayer, clock)
         if self._start_up_failure is not None:
             raise self._start_up_failure
@@ -142,13 +182,18 @@ class Stage:
                 with self._starting(replayer, clock):
                     self._import(driving)
                 self._when_imported()
-            registered = registered_entry(run.entry)
             with self._starting(replayer, clock, self.loop):
+                registered = driving.call(lambda: registered_entry(run.entry, run.entry_kind))
                 self._booted[run.entry] = registered.entry.boot(registered.target, driving)
         except RunNotReady as error:
             self._start_up_failure = error
             raise
         clock.release()
+        if self._loop is not None:
+            self.kept_tasks.extend(self._loop.take_tasks())  # of start-up: the run that comes first doesn't end them
+        replayer.returned = True
+        self._starters.append(replayer)
+        self._start_up_drifts = start_up_drifts(recording, self._starters)
         return registered
 
     @contextmanager
@@ -156,14 +201,15 @@ class Stage:
         self, replayer: Replayer, clock: VirtualClock, loop: asyncio.AbstractEventLoop | None = None
     ) -> Iterator[None]:
         """Around one step of start-up: fenced, with a deadline, and whatever stops it is a RunNotReady."""
+        fence, limit_s = self._fence(), _START_UP_ALLOWANCE * self._timeout_s
         try:
-            limit_s = _START_UP_ALLOWANCE * self._timeout_s
-            with self._fence() as fence, Deadline(limit_s, clock=clock, loop=loop), _no_bytecode():
+            with fence, Deadline(limit_s, clock=clock, loop=loop), _no_bytecode():
                 yield
         except FluxRunError:
-            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)), failed=True)
             raise
         except DeadlineExceeded as error:
+            _refuse_unreplayable()
             raise RunNotReady(
                 "the app's start-up gave no result in time",
                 reasons=("start-up-deadline",),
@@ -171,14 +217,15 @@ class Stage:
                 next_step="make import and lifespan wait for nothing outside, or raise the setting timeout_s",
             ) from error
         except (Exception, SystemExit) as error:  # the app's modules run here, and may raise anything
-            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+            _refuse_unreplayable()
+            self._refuse_start_up(replayer, tuple(map(str, fence.attempts)), failed=True)
             raise RunNotReady(
                 f"the app can't be started: {type(error).__name__}{_place_of(error, self._root)}",
                 reasons=("start-up-failed",),
                 why=str(error),
                 next_step=f"make `python -c 'import {', '.join(self._modules)}'` work in {self._root}",
             ) from error
-        self._refuse_start_up(replayer, tuple(map(str, fence.attempts)))
+        self._refuse_start_up(replayer, tuple(map(str, fence.attempts)), failed=False)
 
     def _fence(self) -> Fence:
         return Fence(project=self._root, keep=self._keep, allow_write=self._allow_write)
@@ -192,7 +239,7 @@ class Stage:
         self._imported = True
 
     @staticmethod
-    def _refuse_start_up(replayer: Replayer, leaks: tuple[str, ...]) -> None:
+    def _refuse_start_up(replayer: Replayer, leaks: tuple[str, ...], *, failed: bool) -> None:
         if leaks:
             raise RunNotReady(
                 "the app's start-up attempted a live side effect",
@@ -200,17 +247,28 @@ class Stage:
                 why=leaks[0],
                 next_step="move it behind a boundary, or out of import and lifespan",
             )
-        if replayer.unrecorded is not None:
+        if failed and replayer.unrecorded is not None:
             raise RunNotReady(
-                "the app's start-up asks for what the preamble lacks",
+                "the app's start-up asks for what the preamble lacks, and fails without it",
                 reasons=("start-up-unrecorded",),
                 why=f"it asks {replayer.unrecorded.asked}",
                 next_step="record again with this start-up, or make it need nothing from outside",
             )
 
-    def _drive(self, run: Run, registered: RegisteredEntry) -> Replayed:
+    def _drive(
+        self, run: Run, registered: RegisteredEntry, digests: Mapping[str, str] = MappingProxyType({})
+    ) -> Replayed:
         clock = VirtualClock()
-        replayer = Replayer(run.recording, run_id=run.id, shared=Answers(run.preamble), clock=clock, tokens=run.tokens)
+        replayer = Replayer(
+            run.recording,
+            run_id=run.id,
+            shared=Answers(run.preamble, earlier=run.earlier, supplement=run.supplement, by_hand=run.answers),
+            clock=clock,
+            tokens=run.tokens,
+            dropped=self._dropped,
+            digests=digests,
+        )
+        telemetry.take_dropped()  # what start-up and earlier runs left is listed by them, or was sent late
         driving = _Driving(self, replayer, clock)
         outcome, deadline, stacks = None, "", ""
         with self._fence() as fence, _no_bytecode(), travelling():
@@ -224,7 +282,8 @@ class Stage:
                 replayer.close()
                 event_loop.finish(self.loop, clock)
         evidence = _evidence(run, replayer, outcome, tuple(map(str, fence.attempts)), deadline)
-        return Replayed(evidence, replayer, stacks)
+        evidence = replace(evidence, drifts=(*evidence.drifts, *self._start_up_drifts, *served(digests)))
+        return Replayed(evidence=evidence, replayer=replayer, stacks=stacks)
 
 
 class _Driving:
@@ -240,10 +299,10 @@ class _Driving:
         with entered(self._replayer.lane):
             return event_loop.drive(self._stage.loop, coroutine, self._clock)
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[], T], *, interruption: tuple[int, BaseException] | None = None) -> T:
         """See `entry.Driving`."""
         with entered(self._replayer.lane):
-            return event_loop.call(function, self._clock)
+            return event_loop.call(function, self._clock, interruption)
 
     async def until(self, offset_ns: int) -> None:
         """See `entry.Driving`."""
@@ -257,6 +316,10 @@ class _Driving:
             task = self._stage.loop.create_task(coroutine)
         self._stage.kept_tasks.append(task)
         return task
+
+    def lacks(self, asked: str) -> Exception:
+        """See `entry.Driving`."""
+        return self._replayer.lacks(asked)
 
 
 async def _leave_time(replayer: Replayer, driving: _Driving) -> None:
@@ -283,14 +346,22 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         outcome=outcome,
         unrecorded="" if missed is None else str(missed),
         asked="" if missed is None else missed.asked,
-        all_played=not unplayed,
+        all_played=all(_is_upkeep(run, replayer, index) for index in unplayed),
         leaks=leaks,
         deadline=deadline,
         drifts=tuple(drifts),
         tokens=run.tokens,
+        derived=replayer.derived,
         recorded_logs=tuple(map(_log_line, run.recording.logs)),
         logs=tuple(map(_log_line, replayer.logs)),
+        telemetry=telemetry.take_dropped(),
     )
+
+
+def _is_upkeep(run: Run, replayer: Replayer, index: int) -> bool:
+    """Whether a call that wasn't made is no step of the program's: fixed code makes no end of what failed."""
+    kind = registry.kind_named(run.recording.interactions[index].kind)
+    return kind is not None and kind.is_upkeep(replayer.matcher.request(index))
 
 
 def _log_line(entry: Mapping[str, Any]) -> str:
@@ -305,7 +376,12 @@ def _missing(run: Run, replayer: Replayer, index: int) -> Drift:
     )
 
 
-def _refuse_unready(run: Run) -> None:
+def refuse_unready(run: Run) -> None:
+    """Refuse a run that says itself that it can't be replayed.
+
+    Raises:
+        RunNotReady: it has reasons.
+    """
     if run.readiness.reasons:
         raise RunNotReady(
             f"run {run.id} can't be replayed faithfully",
@@ -315,7 +391,20 @@ def _refuse_unready(run: Run) -> None:
         )
 
 
+def _refuse_unreplayable() -> None:
+    why = registry.unreplayable()
+    if why:
+        raise RunNotReady(
+            "no run can be replayed in this process",
+            reasons=("unreplayable",),
+            why=why,
+            next_step="do that where the server starts (gunicorn's gevent worker does), not in a module that a replay "
+            "imports too",
+        )
+
+
 def _refuse_displaced() -> None:
+    _refuse_unreplayable()
     broken = registry.broken_boundaries()
     if broken:
         raise RunNotReady(

@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import ctypes
 import faulthandler
 import json
 import os
 import select
 import signal
-import struct
 import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NoReturn
 
+from pytest_fluxrun.execution.children import detach, die_with_parent, end, fork, get, put
 from pytest_fluxrun.fence import sever
 
 __all__ = ["Zygote", "lost_threads"]
 
 Work = Callable[[dict[str, Any]], Any]
-_LENGTH = struct.Struct("!I")
-_PR_SET_PDEATHSIG = 1
 _STACKS = 16_000
 """Characters of a stuck child's stacks that its answer holds."""
 _KNOWN_THREADS = frozenset({"_pydevd_bundle", "debugpy", "execnet", "pydevd", "pytest_timeout", "xdist"})
@@ -54,7 +50,7 @@ class Zygote:
         self._connection, theirs = _socket.socketpair()
         self._failure = ""
         self._greeted = False
-        self.pid = _fork()
+        self.pid = fork()
         if self.pid == 0:
             self._connection.close()
             _be_zygote(theirs, work, prepare, keep)
@@ -72,7 +68,7 @@ class Zygote:
         if self._failure:
             return {"error": self._failure}
         try:
-            _put(self._connection, {"deadline_s": deadline_s, "request": dict(request)})
+            put(self._connection, {"deadline_s": deadline_s, "request": dict(request)})
         except OSError:
             self._failure = "the zygote has died"
             return {"error": self._failure}
@@ -86,16 +82,13 @@ class Zygote:
         if self.pid:
             self._failure = self._failure or "the zygote was closed"
             self._connection.close()
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+            end(self.pid)
             self.pid = 0
 
     def _receive(self, deadline_s: float) -> dict[str, Any]:
         self._connection.settimeout(deadline_s + 2 * _GRACE_S)
         try:
-            answer = _get(self._connection)
+            answer = get(self._connection)
         except ConnectionError:
             answer = None
         except (OSError, ValueError) as error:
@@ -124,11 +117,26 @@ def lost_threads() -> tuple[str, ...]:
         for ident, frame in frames.items()
         if ident not in {main, threading.get_ident()} and not _is_known(names.get(ident, ""), frame)
     ]
+    native = _native_threads(len(frames))
+    if native and not lost:
+        _fork_for_nothing()
+        native = _native_threads(len(frames))
+    return (*lost, *["native"] * native)
+
+
+def _native_threads(known: int) -> int:
     try:
-        native = len(os.listdir("/proc/self/task")) - len(frames)
+        return max(0, len(os.listdir("/proc/self/task")) - known)
     except OSError:
-        native = 0
-    return (*lost, *["native"] * max(0, native))
+        return 0
+
+
+def _fork_for_nothing() -> None:
+    """Libraries that are ready for a fork end their threads before it: numpy's OpenBLAS does, and begins anew later."""
+    child = fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _is_known(name: str, frame: Any) -> bool:
@@ -147,38 +155,22 @@ def _is_known(name: str, frame: Any) -> bool:
 def _be_zygote(connection: _socket.socket, work: Work, prepare: Callable[[], object], keep: frozenset[int]) -> NoReturn:
     """Never return into the code that forked: no atexit, no destructors of shared objects, no end of a session."""
     try:
-        _detach()
+        detach()
         prepare()
-        _put(connection, {"ready": True})
+        put(connection, {"ready": True})
         _serve(connection, work, keep)
     except BaseException as error:  # whatever `prepare` raises is the answer, and nothing may escape a fork
         with contextlib.suppress(OSError):
-            _put(connection, {"error": f"the zygote failed: {type(error).__name__}: {error}"})
+            put(connection, {"error": f"the zygote failed: {type(error).__name__}: {error}"})
     finally:
         os._exit(0)
 
 
-def _detach() -> None:
-    """Nothing of the outer session's input and output (0 and 1 are execnet's under xdist); gone when its parent is."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    os.close(null)
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _die_with_parent() -> None:
-    """Linux; elsewhere the end of the connection ends the zygote, and its watch the child."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _serve(connection: _socket.socket, work: Work, keep: frozenset[int]) -> None:
-    while (asked := _get(connection)) is not None:
+    while (asked := get(connection)) is not None:
         with tempfile.TemporaryFile("w+", encoding="utf-8") as dump:
             reader, writer = os.pipe()
-            pid = _fork()
+            pid = fork()
             if pid == 0:
                 os.close(reader)
                 connection.close()
@@ -188,7 +180,7 @@ def _serve(connection: _socket.socket, work: Work, keep: frozenset[int]) -> None
             if "error" in answer:
                 dump.seek(0)
                 answer.setdefault("stacks", dump.read(_STACKS))
-        _put(connection, answer)
+        put(connection, answer)
 
 
 def _watch(pid: int, reader: int, deadline_s: float) -> dict[str, Any]:
@@ -216,7 +208,7 @@ def _watch(pid: int, reader: int, deadline_s: float) -> dict[str, Any]:
 
 def _be_child(asked: dict[str, Any], work: Work, writer: int, dump: IO[str], keep: frozenset[int]) -> NoReturn:
     """Do the work once. A C thread of faulthandler ends what hangs, also where the GIL is held."""
-    _die_with_parent()
+    die_with_parent()
     faulthandler.dump_traceback_later(asked["deadline_s"], exit=True, file=dump)
     try:
         sever(keep)
@@ -229,35 +221,3 @@ def _be_child(asked: dict[str, Any], work: Work, writer: int, dump: IO[str], kee
             rest = rest[os.write(writer, rest) :]
     finally:
         os._exit(0)
-
-
-# -- both ------------------------------------------------------------------------------------------------------------
-
-
-def _fork() -> int:
-    """Python 3.12 and later warn wherever a thread exists; `lost_threads` has told the caller whether one matters."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
-def _put(connection: _socket.socket, document: Mapping[str, Any]) -> None:
-    body = json.dumps(document).encode()
-    connection.sendall(_LENGTH.pack(len(body)) + body)
-
-
-def _get(connection: _socket.socket) -> dict[str, Any] | None:
-    """The next document, or None at the connection's end."""
-    head = _exactly(connection, _LENGTH.size)
-    body = head and _exactly(connection, _LENGTH.unpack(head)[0])
-    return json.loads(body) if body else None
-
-
-def _exactly(connection: _socket.socket, size: int) -> bytes | None:
-    received = b""
-    while len(received) < size:
-        part = connection.recv(size - len(received))
-        if not part:
-            return None
-        received += part
-    return received

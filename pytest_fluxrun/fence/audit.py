@@ -167,9 +167,15 @@ def _check_database(rules: Rules, event: str, args: tuple[Any, ...]) -> None:
         rules.refuse(event, path)
 
 
+def _check_announced(rules: Rules, _: str, args: tuple[Any, ...]) -> None:
+    """What a boundary is about to let C code do, which raises no event of its own."""
+    rules.refuse(args[0], args[1])
+
+
 _CHECKS: dict[str, _Check] = {
     "open": _check_open,
     "sqlite3.connect": _check_database,
+    "fluxrun.live": _check_announced,
     **dict.fromkeys(("socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto"), _check_address),
     **dict.fromkeys(
         ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"), _check_lookup

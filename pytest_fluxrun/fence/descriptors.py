@@ -17,7 +17,8 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -75,7 +76,7 @@ class DeadEnds:
             OSError: no descriptor is left for a copy; everything is back as it was.
         """
         sockets, others = _scan()
-        targets = _leading_outside(sockets, self.keep)
+        targets = {fd: sockets[fd] for fd in _leading_outside(sockets, self.keep)}
         if not targets:
             return frozenset()
         dead = _dead_socket()
@@ -88,7 +89,7 @@ class DeadEnds:
             raise
         finally:
             os.close(dead)
-        return frozenset(targets)
+        return frozenset(self._saved)
 
     def lift(self) -> None:
         """Give every original back, with its epoll registrations. A number that the run closed is left alone."""
@@ -100,6 +101,8 @@ class DeadEnds:
                 lost.append(descriptor)
             os.close(saved.copy)
         for epoll, descriptor, registration in self._registrations:
+            if descriptor not in self._saved:  # closed before it was exchanged: the number may be somebody else's
+                continue
             if descriptor not in lost and not _register(epoll, descriptor, registration):
                 lost.append(descriptor)
         self.lost = tuple(lost)
@@ -109,16 +112,30 @@ class DeadEnds:
     def _unregister(self, targets: Iterable[int], epolls: Mapping[int, Mapping[int, _Registration]]) -> None:
         for epoll, watched in epolls.items():
             for descriptor in watched.keys() & set(targets):
-                _epoll_ctl(epoll, _EPOLL_CTL_DEL, descriptor)
-                self._registrations.append((epoll, descriptor, watched[descriptor]))
+                with _unless_closed():
+                    _epoll_ctl(epoll, _EPOLL_CTL_DEL, descriptor)
+                    self._registrations.append((epoll, descriptor, watched[descriptor]))
 
-    def _exchange(self, targets: Iterable[int], dead: int) -> None:
+    def _exchange(self, targets: Mapping[int, int], dead: int) -> None:
         floor = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, _FLOOR)
-        for descriptor in targets:
-            inheritable = os.get_inheritable(descriptor)
-            copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor)
-            self._saved[descriptor] = _Saved(copy, inheritable)
-            os.dup2(dead, descriptor, inheritable=inheritable)
+        for descriptor, inode in targets.items():
+            with _unless_closed():
+                if _inode(descriptor) != inode:  # closed since the scan, and perhaps somebody else's by now
+                    continue
+                inheritable = os.get_inheritable(descriptor)
+                copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor)
+                self._saved[descriptor] = _Saved(copy, inheritable)
+                os.dup2(dead, descriptor, inheritable=inheritable)
+
+
+@contextmanager
+def _unless_closed() -> Iterator[None]:
+    """Pass over a descriptor that another thread has closed since the scan: it leads nowhere."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.ENOENT):
+            raise
 
 
 def sever(keep: frozenset[int] = frozenset()) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _posixsubprocess
 import _socket
+import functools
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pytest_fluxrun import telemetry
 from pytest_fluxrun.context import current_lane
 from pytest_fluxrun.fence import rules as switch
 from pytest_fluxrun.fence.rules import Rules, is_harmless
@@ -75,12 +77,31 @@ def _seams() -> Iterator[tuple[Any, str, Callable[[str, Any], Any]]]:
     yield _posixsubprocess, "fork_exec", _starting
     if hasattr(subprocess, "_fork_exec"):
         yield subprocess, "_fork_exec", _starting
+    executors = sys.modules.get("concurrent.futures.process")
+    if executors is not None:
+        yield executors.ProcessPoolExecutor, "submit", _handing_over
+    pools = sys.modules.get("multiprocessing.pool")
+    if pools is not None:
+        yield pools.Pool, "_check_running", functools.partial(_handing_over, threads=pools.ThreadPool)
+
+
+def _handing_over(name: str, original: Any, threads: Any = ()) -> Any:
+    """A process that runs already is behind no fence: it is given no job."""
+    del name
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        rules = switch.up
+        if rules is not None and not isinstance(self, threads):
+            rules.refuse("job for another process", type(self).__qualname__)
+        return original(self, *args, **kwargs)
+
+    return method
 
 
 def _sending(name: str, original: Any) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         rules = switch.up
-        if rules is not None:
+        if rules is not None and self not in telemetry.dead_ends:
             _check(rules, f"socket.{name}", self)
         return original(self, *args, **kwargs)
 

@@ -63,7 +63,7 @@ class OutcomeDifference:
 
 
 def compare_outcomes(recorded: Any, replayed: Any, ignored: Iterable[str] = ()) -> list[OutcomeDifference]:
-    """Differences between two outcomes, in the order: response, return value, error.
+    """Differences between two outcomes, in the order: response, return value, error, state.
 
     Args:
         ignored: paths of the guard; each also covers what lies beneath it. `[*]` stands for any index.
@@ -73,6 +73,7 @@ def compare_outcomes(recorded: Any, replayed: Any, ignored: Iterable[str] = ()) 
         *_responses(recorded.get("response"), replayed.get("response")),
         *_values("returned", recorded.get("returned"), replayed.get("returned")),
         *_errors(recorded.get("error"), replayed.get("error")),
+        *_values("state", recorded.get("state", ABSENT), replayed.get("state", ABSENT)),
     ]
     return [difference for difference in found if not any(matches_path(difference.path, path) for path in ignored)]
 
@@ -174,6 +175,8 @@ def _responses(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
         return
     if recorded["status"] != replayed["status"]:
         yield OutcomeDifference("response.status", recorded["status"], replayed["status"])
+    elif recorded.get("reason") != replayed.get("reason"):
+        yield OutcomeDifference("response.reason", recorded.get("reason", ABSENT), replayed.get("reason", ABSENT))
     yield from _bodies(recorded, replayed)
     yield from _headers(recorded, replayed)
     yield from _values("response.messages", recorded.get("messages", []), replayed.get("messages", []))

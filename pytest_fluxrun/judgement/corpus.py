@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bun
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import DamagedBundle, FluxRunError, RunNotFound
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_guard
-from pytest_fluxrun.run import Run
+from pytest_fluxrun.judgement.supplement import SUPPLEMENT_SUFFIX, open_supplement
+from pytest_fluxrun.run import HandAnswer, Interaction, Run
 from pytest_fluxrun.store import SUFFIX
 
 __all__ = [
@@ -53,6 +54,11 @@ class Placed:
     def guard(self) -> Path | None:
         """The guard file's path, or None."""
         return self.directory / f"{self.name}{GUARD_SUFFIX}" if self.guarded else None
+
+    @property
+    def supplement(self) -> Path:
+        """Where the guard's supplement lies, if it has one."""
+        return self.directory / f"{self.name}{SUPPLEMENT_SUFFIX}"
 
     @property
     def run_id(self) -> str:
@@ -157,7 +163,7 @@ def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
         GuardError: the guard file can't be used.
     """
     guard = None if placed.guard is None else read_guard(placed.guard)
-    data = _read(placed)
+    data = _read(placed.bundle, f"the guard {placed.name} has no bundle here")
     if guard is not None and digest(data) != guard.sha256:
         raise DamagedBundle(
             f"{placed.bundle.name} isn't the bundle that its guard pins",
@@ -172,21 +178,42 @@ def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
             why=f"index {index.run_id}, body {run.id}, guard {guard.run if guard else '-'}",
             next_step="fetch it again with `fluxrun pull`",
         )
+    if guard is not None and guard.supplement:
+        run = replace(run, supplement=_supplement(placed, guard.supplement, run.id, keyring))
+    if guard is not None and guard.answers:
+        run = replace(run, answers=tuple(HandAnswer(one.call, one.reply) for one in guard.answers))
     return run, guard
 
 
-def _read(placed: Placed) -> bytes:
+def _supplement(placed: Placed, sha256: str, run_id: str, keyring: Keyring) -> tuple[Interaction, ...]:
+    """The answers that the guard pins.
+
+    Raises:
+        RunNotFound: their file is missing.
+        BundleError: it is refused, or isn't the pinned one.
+    """
+    path, again = placed.supplement, f"restore it from version control, or `fluxrun extend {run_id[:10]} --live NAME`"
+    data = _read(path, f"the supplement of {placed.name} is missing", next_step=again)
+    if digest(data) != sha256:
+        raise DamagedBundle(
+            f"{path.name} isn't the supplement that its guard pins",
+            why=f"its digest begins with {digest(data)[:12]}, the guard says {sha256[:12]}",
+            next_step=again,
+        )
+    opened = open_supplement(data, run_id, keys=keyring.keys, trust=keyring.trust, source=path.name)
+    return opened.interactions
+
+
+def _read(
+    path: Path, missing: str, *, next_step: str = "fetch it with `fluxrun pull`, or run pytest with --fluxrun-pull"
+) -> bytes:
     try:
-        return placed.bundle.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        raise RunNotFound(
-            f"the guard {placed.name} has no bundle here",
-            why=f"{placed.bundle.name} is not in {placed.bundle.parent}",
-            next_step="fetch it with `fluxrun pull`, or run pytest with --fluxrun-pull",
-        ) from None
+        raise RunNotFound(missing, why=f"{path.name} is not in {path.parent}", next_step=next_step) from None
     except OSError as error:
         raise DamagedBundle(
-            f"{placed.bundle.name} can't be read", why=error.strerror or "", next_step="check the file's permissions"
+            f"{path.name} can't be read", why=error.strerror or "", next_step="check the file's permissions"
         ) from error
 
 

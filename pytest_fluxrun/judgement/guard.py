@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import GuardError
 
-__all__ = ["GUARD_SUFFIX", "DriftRules", "Fix", "Guard", "Ignore", "read_guard", "write_guard"]
+__all__ = ["GUARD_SUFFIX", "Answer", "DriftRules", "Fix", "Guard", "Ignore", "read_guard", "write_guard"]
 
 GUARD_SUFFIX = ".guard.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -69,6 +70,20 @@ class DriftRules(BaseModel):
         return rules
 
 
+class Answer(BaseModel):
+    """What a call that the run lacks is answered.
+
+    Attributes:
+        call: `boundary operation`, as a failure shows it, with `*` for anything.
+        reply: in the words of the boundary: `count`, `rows`, `status`, ….
+    """
+
+    model_config = _STRICT
+
+    call: Annotated[str, StringConstraints(min_length=1)]
+    reply: dict[str, Any] = Field(default_factory=dict)
+
+
 class Guard(BaseModel):
     """A guard file's content.
 
@@ -79,6 +94,8 @@ class Guard(BaseModel):
         pending: the fix isn't there yet: the recorded failure is an expected failure.
         beyond: what fixed code that asks for more than the recording has counts as.
         logs: whether log records are compared too, in order, by level, logger and message.
+        supplement: digest of the file of answers that `fluxrun extend` put beside the bundle, hex, or "".
+        answers: of calls that fixed code makes and the run lacks; made up, or known by a person.
         proven: the release, or the commit, on which the run replayed to its own outcome.
     """
 
@@ -91,10 +108,12 @@ class Guard(BaseModel):
     pending: bool = False
     beyond: Literal["fail", "accept"] = "fail"
     logs: bool = False
+    supplement: Annotated[str, StringConstraints(pattern="^([0-9a-f]{64})?$")] = ""
     proven: str = ""
     fix: Fix | None = None
     ignore: Ignore = Ignore()
     drift: DriftRules = DriftRules()
+    answers: Several[Answer] = ()
 
     @model_validator(mode="after")
     def _agrees(self) -> Guard:
@@ -149,11 +168,15 @@ def to_toml(guard: Guard) -> str:
     """A guard as TOML, in the order that a reviewer reads."""
     table = guard.model_dump(exclude_defaults=True)
     table["expect"] = guard.expect
+    answers = table.pop("answers", ())
     tables = {key: table.pop(key) for key in ("fix", "ignore", "drift") if key in table}
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
     for name, content in tables.items():
         lines.append(f"\n[{name}]")
         lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
+    for answer in answers:
+        lines.append("\n[[answers]]")
+        lines += [f"{key} = {_toml(value)}" for key, value in answer.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -165,6 +188,8 @@ def _toml(value: Any) -> str:
             return repr(value)
         case str():
             return _toml_string(value)
+        case date() | time():
+            return value.isoformat()
         case dict():
             return "{ " + ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
         case list() | tuple():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
 from typing import Any
 
+from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.comparison import (
@@ -54,6 +55,7 @@ class Judgement:
         differences: from the expected outcome.
         failing_drifts: drift that the guard doesn't allow.
         first_divergence: the first thing that differed, on one line, or "".
+        notes: what could not be compared.
     """
 
     verdict: Verdict
@@ -62,6 +64,7 @@ class Judgement:
     differences: tuple[OutcomeDifference, ...] = ()
     failing_drifts: tuple[Drift, ...] = ()
     first_divergence: str = ""
+    notes: tuple[Drift, ...] = ()
 
 
 def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
@@ -84,7 +87,7 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
         )
     if drifts:
         return _verdict(Verdict.BEYOND, [], drifts)
-    gone = bool(compare_outcomes(evidence.recorded, evidence.outcome, guard.ignore.paths if guard else ()))
+    gone = bool(_from_recorded(evidence, guard.ignore.paths if guard else ())[0])
     accepted = guard is not None and guard.beyond == "accept" and gone
     return Judgement(
         Verdict.BEYOND, passed=accepted, reason="beyond" if gone else "same-outcome", first_divergence=evidence.asked
@@ -92,13 +95,28 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
 
 
 def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
-    ignored = guard.ignore.paths if guard else ()
-    tokens = Tokens(evidence.tokens)
-    from_recorded = [
-        difference
-        for difference in compare_outcomes(evidence.recorded, evidence.outcome, ignored)
-        if not tokens.alike(difference.expected, difference.got)
-    ]
+    from_recorded, notes = _from_recorded(evidence, guard.ignore.paths if guard else ())
+    return replace(_compared(evidence, guard, from_recorded, expects_fix=expects_fix), notes=notes)
+
+
+def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[OutcomeDifference], tuple[Drift, ...]]:
+    """Where the replay's outcome isn't the recorded one; and where it can't be the same, as a secret was redacted."""
+    tokens, derived = Tokens(evidence.tokens), Derived(evidence.derived)
+    found, notes = [], []
+    for difference in compare_outcomes(evidence.recorded, evidence.outcome, ignored):
+        if tokens.alike(difference.expected, difference.got):
+            continue
+        if derived.alike(difference.expected, difference.got, tokens):
+            text = f"{difference.path} differs where it shows what is computed from a redacted secret"
+            notes.append(Drift(DriftKind.DERIVED_VALUE, 0, text))
+        else:
+            found.append(difference)
+    return found, tuple(notes)
+
+
+def _compared(
+    evidence: Evidence, guard: Guard | None, from_recorded: list[OutcomeDifference], *, expects_fix: bool
+) -> Judgement:
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
     drifts = _failing_drifts(evidence, guard)

@@ -2,7 +2,8 @@
 
 A request is `{"method", "url", "headers": [[lower-cased name, value], ...], "body": str | bytes, "streamed": bool}`.
 Compared are the method, the URL (query as a multiset of pairs), the body by its content type, and the headers of
-`COMPARED_HEADERS`: never one that holds a credential. `rest` marks reading on in a stream that the run left.
+`COMPARED_HEADERS`: never one that holds a credential. `rest` marks reading on in a stream that the run left, `unread`
+a body that only sending would have read, of a request that failed before: such a one equals only others like it.
 """
 
 from __future__ import annotations
@@ -39,8 +40,15 @@ COMPARED_HEADERS: Final = (
 )
 """Request headers that change what is asked for. All others are folded: volatile, or credentials."""
 
+_OF_THE_EXCHANGE: Final = frozenset(
+    {"age", "cf-ray", "date", "expires", "last-modified", "server-timing", "traceparent", "via", "x-amz-request-id",
+     "x-amzn-requestid", "x-correlation-id", "x-request-id", "x-runtime"}
+)  # fmt: skip
+"""Response headers that differ each time although the answer is the same."""
 _EFFECTS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_UNSAID_TYPE: Final = "application/octet-stream"
+"""What a body is whose type isn't said (RFC 9110, 8.3): some libraries say so, some leave it."""
 _MAX_TEXT: Final = 200
 _CACHED_BODY_SIZE: Final = 65_536
 
@@ -53,17 +61,24 @@ class Http(Kind):
     def canonical(self, request: Request) -> str:
         """Equal for requests that ask for the same: header case, query order, JSON key order and boundaries folded."""
         url = _url(request["url"])
-        headers = _headers(request)
+        headers = _compared(request)
         query = "&".join(f"{name!r}={value!r}" for name, value in sorted(url.query))
-        compared = [f"{name}: {headers[name]}" for name in COMPARED_HEADERS if name in headers]
+        compared = [f"{name}: {value}" for name, value in headers.items()]
         rest = f"rest: {request['rest']}" if "rest" in request else ""
-        body = _canonical_body(headers.get("content-type", ""), request["body"])
+        body = _canonical_body(_headers(request).get("content-type", ""), request["body"])
+        if request.get("unread"):
+            body = "unread"
         return "\n".join((f"{request['method'].upper()} {url.base}?{query}", *compared, body, rest))
 
     def operation(self, request: Request) -> str:
         """`METHOD scheme://host/path`, without the query; reading on in a stream is an operation of its own."""
         method = request["method"].upper()
         return f"{'READ ON ' if 'rest' in request else ''}{method} {_url(request['url']).base}"
+
+    def shape(self, request: Request) -> str:
+        """`METHOD scheme://host`: a path may hold a value in any of its parts."""
+        scheme, _, rest = _url(request["url"]).base.partition("://")
+        return f"{request['method'].upper()} {scheme}://{rest.partition('/')[0]}"
 
     def is_effect(self, request: Request) -> bool:
         """POST, PUT, PATCH and DELETE change the outside; reading on in an answer doesn't."""
@@ -81,6 +96,19 @@ class Http(Kind):
         text = f"{request['method'].upper()} {url.base}{query}{_shown_body(request)}{rest}"
         return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
+    def lasting(self, answer: Any) -> Any:
+        """Status, body and headers, without when they came and which exchange it was."""
+        if not isinstance(answer, dict):
+            return answer
+        kept = {key: value for key, value in answer.items() if not key.endswith("_ns")}
+        if isinstance(kept.get("headers"), list):
+            kept["headers"] = [pair for pair in kept["headers"] if pair[0].lower() not in _OF_THE_EXCHANGE]
+        return kept
+
+    def address(self, request: Request) -> str:
+        """`scheme://host/path`, with the port where it isn't the scheme's own."""
+        return _url(request["url"]).base
+
     def named_values(self, request: Request, answer: Any) -> Iterable[tuple[str, Any]]:
         """Headers, cookies, query pairs, JSON keys (dotted) and form fields of the request and of its answer."""
         yield from _named_headers(request["headers"])
@@ -92,6 +120,7 @@ class Http(Kind):
             except FluxRunError:
                 return
             yield from _named_headers(headers)
+            yield from _named_headers(decode(answer.get("trailers", [])))
             yield from _named_in_body(_joined_headers(headers), b"".join(map(_as_bytes, chunks)))
 
 
@@ -130,6 +159,14 @@ def _headers(request: Request) -> dict[str, str]:
     return _joined_headers(request["headers"])
 
 
+def _compared(request: Request) -> dict[str, str]:
+    """The headers of `COMPARED_HEADERS`, in that order; no `Accept` asks for the same as `*/*` (RFC 9110, 12.5.1)."""
+    headers = _headers(request)
+    if headers.get("accept") == "*/*":
+        del headers["accept"]
+    return {name: headers[name] for name in COMPARED_HEADERS if name in headers}
+
+
 def _joined_headers(pairs: Iterable[Iterable[str]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for name, value in pairs:
@@ -163,7 +200,7 @@ def _fold_body(content_type: str, body: str | bytes) -> str:
     else:
         parsed = _parsed(media_type, body)
         folded = _as_bytes(body) if parsed is None else json.dumps(parsed[0], sort_keys=True).encode()
-    return f"{media_type} {hashlib.blake2b(folded, digest_size=16).hexdigest()}"
+    return f"{media_type or _UNSAID_TYPE} {hashlib.blake2b(folded, digest_size=16).hexdigest()}"
 
 
 _cached_body = functools.lru_cache(maxsize=512)(_fold_body)
@@ -186,9 +223,20 @@ def _parsed(media_type: str, body: str | bytes) -> tuple[Any] | None:
 
 
 def _fold_boundary(content_type: str, body: bytes) -> bytes:
+    """A multipart body with a boundary of no account, and each part's headers sorted and their names in lower case."""
     _, _, parameter = content_type.partition("boundary=")
     boundary = parameter.partition(";")[0].strip().strip('"').encode("latin-1", "replace")
-    return body.replace(b"--" + boundary, b"--boundary") if boundary else body
+    if not boundary:
+        return body
+    return b"--boundary".join(_fold_part(part) for part in body.split(b"--" + boundary))
+
+
+def _fold_part(part: bytes) -> bytes:
+    head, blank, content = part.partition(b"\r\n\r\n")
+    if not blank:
+        return part
+    headers = (line.partition(b":") for line in head.split(b"\r\n"))
+    return b"\r\n".join(sorted(name.lower() + colon + value for name, colon, value in headers)) + blank + content
 
 
 # -- differences and text
@@ -199,12 +247,15 @@ def _differences(recorded: Request, asked: Request) -> Iterator[Difference]:
     old_url, new_url = _url(recorded["url"]), _url(asked["url"])
     yield from structural_differences("request.url", old_url.base, new_url.base)
     yield from structural_differences("request.query", _by_name(old_url.query), _by_name(new_url.query))
-    old, new = _headers(recorded), _headers(asked)
+    old, new = _compared(recorded), _compared(asked)
     for name in COMPARED_HEADERS:
         yield from structural_differences(f"request.headers.{name}", old.get(name, ABSENT), new.get(name, ABSENT))
+    old, new = _headers(recorded), _headers(asked)
     old_type, new_type = _media_type(old.get("content-type", "")), _media_type(new.get("content-type", ""))
     if recorded["body"] or asked["body"]:
-        yield from structural_differences("request.headers.content-type", old_type, new_type)
+        yield from structural_differences(
+            "request.headers.content-type", old_type or _UNSAID_TYPE, new_type or _UNSAID_TYPE
+        )
     if _canonical_body(old.get("content-type", ""), recorded["body"]) != _canonical_body(
         new.get("content-type", ""), asked["body"]
     ):

@@ -46,6 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="don't confirm a non-pass in a clean process before reporting it",
     )
+    group.addoption(
+        "--fluxrun-isolate",
+        action="store_true",
+        help="replay each run in a process of its own, so that no run leaves its caches to the next",
+    )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
     parser.addini("fluxrun_require", "fail unless at least this many runs were replayed", default="0")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")

@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_fluxrun.errors import RunNotReady
 from pytest_fluxrun.execution.confirmation import Confirmation, confirm_forked, confirm_fresh, is_confirming
 from pytest_fluxrun.execution.zygote import Zygote, lost_threads
 from pytest_fluxrun.judgement.corpus import Placed, open_placed
-from pytest_fluxrun.judgement.guard import GUARD_SUFFIX
+from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard
 from pytest_fluxrun.judgement.verdict import Judgement, judge
+from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_fluxrun.execution.stage import Shown
     from pytest_fluxrun.plugin.session import RunSession
 
 __all__ = ["Confirmer"]
@@ -43,12 +46,17 @@ class Confirmer:
             return
         self._zygote = Zygote(self._work, keep=self._session.keep)
 
-    def confirm(self, placed: Placed, nodeid: str, judgement: Judgement) -> Confirmation | None:
+    def confirm(self, placed: Placed, nodeid: str, run: Run, judgement: Judgement) -> Confirmation | None:
         """What a clean process says of a run that didn't pass here; None in a process that is itself a confirmation."""
         if self._inside or self._session.config.getoption("fluxrun_no_confirm"):
             return None
         verdict = judgement.verdict.value
         deadline_s = self._session.settings.timeout_s + _SLACK_S
+        anew = self._session.stages.replay_anew(run)
+        if anew is not None:
+            seen = judge(anew.evidence, self._guard(placed))
+            same = seen.verdict is judgement.verdict
+            return Confirmation("fork", seen.verdict.value, seen.first_divergence, same)
         if self._zygote is not None:
             request = {"name": placed.name, "directory": str(placed.bundle.parent)}
             return confirm_forked(self._zygote, request, verdict=verdict, deadline_s=deadline_s)
@@ -62,20 +70,62 @@ class Confirmer:
             timeout_s=deadline_s + _SLACK_S,
         )
 
+    def isolated(self, placed: Placed, run: Run) -> Shown:
+        """A replay in a process of its own, which has imported the app and replayed nothing.
+
+        Raises:
+            RunNotReady: no such process can be had, or it gave no answer.
+            EntryNotFound: no imported module registers the run's entry.
+        """
+        from pytest_fluxrun.execution.evidence import Evidence
+        from pytest_fluxrun.execution.stage import Shown
+
+        self._session.prepare(run)
+        anew = self._session.replay_anew(run)
+        if anew is not None:
+            return anew
+        if self._inside:
+            return self._session.replay_here(run)
+        if self._zygote is None:
+            raise _not_isolated(f"there are threads that a fork would lose: {', '.join(lost_threads())}")
+        request = {"name": placed.name, "directory": str(placed.bundle.parent)}
+        answer = self._zygote.ask(request, deadline_s=self._session.settings.timeout_s + _SLACK_S)
+        if "evidence" not in answer:
+            raise _not_isolated(str(answer.get("error", answer)))
+        return Shown(evidence=Evidence.from_document(answer["evidence"]), stacks=str(answer["stacks"]))
+
     def close(self) -> None:
         """End the zygote."""
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
 
-    def _work(self, request: Mapping[str, Any]) -> dict[str, str]:
+    def _guard(self, placed: Placed) -> Guard | None:
+        return open_placed(placed, self._session.keyring)[1]
+
+    def _work(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """In a child: replay one run on the app as it was imported."""
         self._inside = True
         directory = Path(request["directory"])
         placed = Placed(request["name"], directory, (directory / f"{request['name']}{GUARD_SUFFIX}").exists())
         run, guard = open_placed(placed, self._session.keyring)
-        judgement = judge(self._session.stage.replay(run).evidence, guard)
-        return {"verdict": judgement.verdict.value, "detail": judgement.first_divergence}
+        shown = self._session.replay_here(run)
+        judgement = judge(shown.evidence, guard)
+        return {
+            "verdict": judgement.verdict.value,
+            "detail": judgement.first_divergence,
+            "evidence": shown.evidence.to_document(),
+            "stacks": shown.stacks,
+        }
+
+
+def _not_isolated(why: str) -> RunNotReady:
+    return RunNotReady(
+        "the run can't be replayed in a process of its own",
+        reasons=("not-isolated",),
+        why=why,
+        next_step="leave --fluxrun-isolate out, or start no threads at import",
+    )
 
 
 def _options(config: pytest.Config, directories: Sequence[Path]) -> list[str]:

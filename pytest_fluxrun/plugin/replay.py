@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from pytest_fluxrun import registry
+from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.entry import registered
 from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, NoMatchingKey, RunNotFound, RunNotReady
 from pytest_fluxrun.execution.confirmation import write_answer
-from pytest_fluxrun.execution.stage import Replayed
+from pytest_fluxrun.execution.stage import Shown
 from pytest_fluxrun.judgement.comparison import body_of
-from pytest_fluxrun.judgement.corpus import find_run, open_placed
+from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
@@ -89,24 +90,43 @@ def run_item(item: RunItem) -> None:
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:
-        replayed = session.stage.replay(run)
+        replayed, judgement, confirmable = _judged(session, item.placed, run, guard)
     except FluxRunError as error:
         _property(item, verdict="unready", reason=reason_of(error))
         raise
-    judgement = judge(replayed.evidence, guard)
     _property(
         item,
         verdict=judgement.verdict.value,
         reason=judgement.reason,
         first_divergence=judgement.first_divergence,
+        start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
+    _list_telemetry(item, replayed)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
-        confirmation = session.confirmer.confirm(item.placed, item.nodeid, judgement)
+        confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+
+
+def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) -> tuple[Shown, Judgement, bool]:
+    """A replay, its judgement, and whether a clean process could say more.
+
+    What doesn't pass is replayed once more, in a clean process, where the app had started from the preamble of another
+    process: the times in it differ at least.
+    """
+    if session.config.getoption("fluxrun_isolate"):
+        shown = session.confirmer.isolated(placed, run)
+        return shown, judge(shown.evidence, guard), False
+    shown = session.replay(run)
+    judgement = judge(shown.evidence, guard)
+    settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered
+    exact = None if settled else session.replay_exactly(run)
+    if exact is None:
+        return shown, judgement, True
+    return exact, judge(exact.evidence, guard), False
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -123,7 +143,7 @@ def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     session, wanted = _asked_for(request)
     run, guard = open_placed(find_run(session.directories, wanted), session.keyring)
     _make_ready(session, run, app)
-    replayed = session.stage.replay(run)
+    replayed = session.replay(run)
     if request.node.get_closest_marker("fluxrun_expected_fix"):
         request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
     return _outcome(replayed, judge(replayed.evidence, guard))
@@ -166,7 +186,7 @@ def _asked_for(request: pytest.FixtureRequest) -> tuple[RunSession, str]:
 def _make_ready(session: RunSession, run: Run, app: Any) -> None:
     if app is not None and run.entry not in {entry.name for entry in registered()}:
         registry.instrument(app, name=run.entry)
-    session.stage.prepare(run)
+    session.prepare(run)
 
 
 def _conclude_pending(item: RunItem, run: Run, guard: Guard, judgement: Judgement) -> None:
@@ -180,7 +200,7 @@ def _conclude_pending(item: RunItem, run: Run, guard: Guard, judgement: Judgemen
         )
 
 
-def _outcome(replayed: Replayed, judgement: Judgement) -> Outcome:
+def _outcome(replayed: Shown, judgement: Judgement) -> Outcome:
     outcome = replayed.evidence.outcome or {}
     response, error = outcome.get("response"), outcome.get("error")
     return Outcome(
@@ -190,8 +210,15 @@ def _outcome(replayed: Replayed, judgement: Judgement) -> Outcome:
         returned=outcome.get("returned"),
         error=f"{error['type']}: {error['message']}" if error else "",
         verdict=judgement.verdict.value,
-        drifts=tuple(f"{drift.kind}: {drift.text}" for drift in replayed.evidence.drifts),
+        drifts=tuple(f"{drift.kind}: {drift.text}" for drift in (*judgement.notes, *replayed.evidence.drifts)),
     )
+
+
+def _list_telemetry(item: RunItem, replayed: Shown) -> None:
+    """What instruments didn't send, as a section of the item's report: `-rA` shows it for runs that pass."""
+    dropped = replayed.evidence.telemetry
+    if dropped:
+        item.add_report_section("call", "fluxrun", "\n".join(f"telemetry dropped: {text}" for text in dropped))
 
 
 def _rerun_line(item: RunItem) -> str:

@@ -19,9 +19,12 @@ from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, opened
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunDirectory, RunItem
 from pytest_fluxrun.plugin.confirmation import Confirmer
+from pytest_fluxrun.plugin.django_database import database_open
 
 if TYPE_CHECKING:
-    from pytest_fluxrun.execution.stage import Stage
+    from pytest_fluxrun.execution.stage import Shown
+    from pytest_fluxrun.execution.stages import Stages
+    from pytest_fluxrun.run import Run
 
 __all__ = ["RunSession", "session_of"]
 
@@ -43,7 +46,8 @@ class RunSession:
     seen: set[str] = field(default_factory=set)
     keep: frozenset[int] = field(default_factory=baseline)
     confirmer: Confirmer = field(init=False)
-    _stage: Stage | None = None
+    start_ups: set[str] = field(default_factory=set)
+    _stages: Stages | None = None
     _keyring: Keyring | None = None
 
     def __post_init__(self) -> None:
@@ -70,27 +74,59 @@ class RunSession:
             number, runs = _required(config, settings)
         except FluxRunError as error:
             raise pytest.UsageError(str(error)) from None
-        registry.install_seams()
+        registry.install_replay_seams()
         session = cls(config, settings, directories, number, runs)
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
         return session
 
     @property
-    def stage(self) -> Stage:
-        """The process's stage, made when the first run is replayed."""
-        if self._stage is None:
+    def stages(self) -> Stages:
+        """The session's stages, made when the first run is replayed."""
+        if self._stages is None:
             from pytest_fluxrun.execution.stage import Stage
+            from pytest_fluxrun.execution.stages import Stages
 
-            self._stage = Stage(
-                self.settings.modules,
-                root=self.config.rootpath,
+            self._stages = Stages(
+                lambda imported: Stage(
+                    self.settings.modules,
+                    root=self.config.rootpath,
+                    timeout_s=self.settings.timeout_s,
+                    keep=self.keep,
+                    allow_write=self.settings.allow_write,
+                    dropped=self.settings.telemetry,
+                    imported=imported,
+                ),
+                imported=self.confirmer.fork,
                 timeout_s=self.settings.timeout_s,
                 keep=self.keep,
-                allow_write=self.settings.allow_write,
-                imported=self.confirmer.fork,
             )
-        return self._stage
+        return self._stages
+
+    def prepare(self, run: Run) -> None:
+        """Start what the run is replayed on. See `Stages.prepare`."""
+        with database_open(self.config):
+            self.stages.prepare(run)
+
+    def replay(self, run: Run) -> Shown:
+        """Replay a run beside the session's ordinary tests. See `Stages.replay`."""
+        with database_open(self.config):
+            return self.stages.replay(run)
+
+    def replay_exactly(self, run: Run) -> Shown | None:
+        """See `Stages.replay_exactly`."""
+        with database_open(self.config):
+            return self.stages.replay_exactly(run)
+
+    def replay_anew(self, run: Run) -> Shown | None:
+        """See `Stages.replay_anew`."""
+        with database_open(self.config):
+            return self.stages.replay_anew(run)
+
+    def replay_here(self, run: Run) -> Shown:
+        """Replay a run on this process's own app, whatever it started from."""
+        with database_open(self.config):
+            return self.stages.here.replay(run)
 
     @property
     def keyring(self) -> Keyring:
@@ -126,6 +162,8 @@ class RunSession:
         properties = dict(report.user_properties)
         if "fluxrun.run_id" not in properties or report.when == "teardown":
             return
+        if "fluxrun.start_up" in properties:
+            self.start_ups.add(str(properties["fluxrun.start_up"]))
         if report.when == "call" or report.outcome != "passed":
             verdict = str(properties.get("fluxrun.verdict", "skipped" if report.skipped else "unready"))
             self.verdicts[verdict] += 1
@@ -142,9 +180,9 @@ class RunSession:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Apply the gate, and shut the app down."""
         self.confirmer.close()
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
+        if self._stages is not None:
+            self._stages.close()
+            self._stages = None
         if self._gate_failure() and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -153,6 +191,8 @@ class RunSession:
         if self.verdicts:
             counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
             terminalreporter.write_line(f"fluxrun: {self.verdicts.total()} runs: {counts}")
+        for drift in sorted(self.start_ups):
+            terminalreporter.write_line(f"fluxrun: start-up differs from the recorded one: {drift}")
         failure = self._gate_failure()
         if failure:
             terminalreporter.write_sep("=", "fluxrun gate", red=True, bold=True)

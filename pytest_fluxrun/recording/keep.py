@@ -22,15 +22,22 @@ def keep_reason(ending: Ending, settings: Settings, *, duration_ns: int, by_hand
         One of `raised`, `timed-out`, `5xx`, `disconnected`, `cut-short`, `by-hand`, `4xx`, `slow`, `sample`, or "".
     """
     status = ending.status or 0
-    reasons = (
-        ("timed-out", ending.timed_out),
-        ("raised", ending.error is not None),
-        ("5xx", status >= _FIRST_SERVER_ERROR),
-        ("disconnected", ending.disconnected),
-        ("cut-short", ending.cut_short),
-        ("by-hand", by_hand),
-        ("4xx", settings.keep_4xx and _FIRST_CLIENT_ERROR <= status < _FIRST_SERVER_ERROR),
-        ("slow", settings.slow_s is not None and duration_ns >= settings.slow_s * 1e9),
-        ("sample", draw < settings.sample),
-    )
-    return next((reason for reason, holds in reasons if holds), "")
+    if ending.timed_out:
+        reason = "timed-out"
+    elif ending.error is not None:
+        reason = "raised"
+    elif status >= _FIRST_SERVER_ERROR:
+        reason = "5xx"
+    elif ending.disconnected:
+        reason = "disconnected"
+    elif ending.cut_short:
+        reason = "cut-short"
+    elif by_hand:
+        reason = "by-hand"
+    elif settings.keep_4xx and status >= _FIRST_CLIENT_ERROR:
+        reason = "4xx"
+    elif settings.slow_s is not None and duration_ns >= settings.slow_s * 1e9:
+        reason = "slow"
+    else:
+        reason = "sample" if draw < settings.sample else ""
+    return reason

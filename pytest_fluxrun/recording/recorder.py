@@ -8,18 +8,24 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundary import Boundary, Call, Session, Uncovered
 from pytest_fluxrun.context import LANE, Clock, Lane
 from pytest_fluxrun.entry import Ending
+from pytest_fluxrun.recording.orphans import Orphans
 from pytest_fluxrun.values import Value, encode_or_opaque
 
 __all__ = ["Crossing", "Recorder"]
 
 R = TypeVar("R")
 _NOMINAL_BYTES = 1024
+_LANES_TO_AN_INTERACTION = 10
+_LONGEST_PREAMBLE_NS = 600 * 10**9
+"""Start-up is over by then, also in a process that waits long for its first run."""
+_LANES_SHARE_OF_A_PREAMBLE = 10
+"""A lane that makes a tenth of all calls that a preamble may hold is a thread that goes on for ever: no more of it."""
 
 
 class Crossing:
@@ -31,6 +37,7 @@ class Crossing:
         "dumped",
         "ended_ns",
         "error",
+        "label",
         "lane",
         "over",
         "reads",
@@ -44,6 +51,7 @@ class Crossing:
         self.boundary = boundary
         self.call = call
         self.lane = lane
+        self.label = lane.label
         self.sequence = sequence
         self.started_ns = started_ns
         self.ended_ns = started_ns
@@ -70,12 +78,15 @@ class Recorder:
     Args:
         entry: the registered entry's name; "" for a preamble.
         finished: takes this recorder and its ending when the run is over; must neither block nor raise.
-        max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds.
+        max_interactions: crossings beyond this number are made live and not kept; the run is then over its bounds. So
+            it is beyond ten times as many lanes.
         log_level: records below it aren't kept.
         max_bytes: likewise for what the entry and the answers keep in memory.
+        orphans: counts and names the calls that come when the run is over.
     """
 
     clock: Clock | None = None
+    answers = False
 
     def __init__(
         self,
@@ -87,6 +98,7 @@ class Recorder:
         max_interactions: int = 10_000,
         max_bytes: int = 8 << 20,
         log_level: int = logging.NOTSET,
+        orphans: Orphans | None = None,
     ) -> None:
         self.entry = entry
         self.entry_kind = entry_kind
@@ -100,21 +112,28 @@ class Recorder:
         self.lanes: list[tuple[Lane, list[Any]]] = []
         self.logs: list[Mapping[str, Any]] = []
         self.reads: dict[str, dict[str, list[Value]]] = {}
+        self.refused: set[str] = set()
         self._finished = finished
         self._sequence = itertools.count()
         self._max_interactions = max_interactions
         self._max_bytes = max_bytes
         self._log_level = log_level
+        self._orphans = orphans or Orphans()
         self._weighed = 0
         self._answers_weighed = 0
+        self._by_lane: dict[int, int] = {}
         self.wall_ns = ambient.time_ns()
         self.mono_ns = ambient.monotonic_ns()
         self.perf_ns = ambient.perf_counter_ns()
+        self._renewed_ns = self.mono_ns
         self.lane = Lane(self)
 
     def ambient_for(self, lane: Lane) -> list[Any] | None:
-        """A list for the lane's clock and entropy reads; None once the run is over."""
-        if self.closed:
+        """A list for the lane's clock and entropy reads; None once the run is over, or has too many lanes."""
+        if self.closed or self._outlived():
+            return None
+        if len(self.lanes) >= self._max_interactions * _LANES_TO_AN_INTERACTION:
+            self.over_bound = True
             return None
         reads: list[Any] = []
         self.lanes.append((lane, reads))
@@ -122,9 +141,9 @@ class Recorder:
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the live call and keep it with its answer or error."""
-        if self.closed:
+        if self.closed or self._outlived():
             self.late += 1
-            return live()
+            return self._orphans.outlived(self, boundary, call, live)
         crossing = self._enter(boundary, call)
         try:
             result = live()
@@ -139,9 +158,9 @@ class Recorder:
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
-        if self.closed:
+        if self.closed or self._outlived():
             self.late += 1
-            return await live()
+            return await self._orphans.aoutlived(self, boundary, call, live)
         crossing = self._enter(boundary, call)
         try:
             result = await live()
@@ -154,16 +173,26 @@ class Recorder:
         finally:
             self._leave(crossing)
 
+    def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
+        """What comes isn't known: nothing."""
+        del boundary, call
+        return None
+
+    def uncovered(self, library: Uncovered) -> None:
+        """Note the library; the run will be unready."""
+        if not self.closed:
+            self.refused.add(library.name)
+
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """Read live and keep the value; an error counts as `absent` where it is a KeyError."""
         value = live()
-        if not self.closed:
+        if not (self.closed or self._outlived()):
             self.reads.setdefault(source, {}).setdefault(key, []).append(encode_or_opaque(value))
         return value
 
     def log(self, entry: Mapping[str, Any]) -> None:
-        """Keep a log record, with its instant, if its level is high enough."""
-        if self.closed:
+        """Keep a log record, with its instant, if its level is high enough; none of a preamble."""
+        if self.closed or self.preamble:
             return
         level = logging.getLevelName(entry["level"])
         if not isinstance(level, int) or level >= self._log_level:  # a level that the app named itself counts as high
@@ -198,18 +227,37 @@ class Recorder:
     def release(self) -> None:
         """Let go of all that was collected."""
         self.lanes, self.crossings, self.logs, self.reads = [], [], [], {}
+        self._by_lane = {}
+
+    def renew(self) -> None:
+        """Allow a preamble its whole time again: a forked worker has a start-up of its own."""
+        self._renewed_ns = ambient.monotonic_ns()
+
+    def _outlived(self) -> bool:
+        """Whether the first run of a preamble is long in coming: what its threads do by then is no start-up."""
+        return self.preamble and ambient.monotonic_ns() - self._renewed_ns > _LONGEST_PREAMBLE_NS
 
     def _enter(self, boundary: Boundary[Any], call: Call) -> Crossing:
         lane = LANE.get()
         assert lane is not None
-        crossing = Crossing(boundary, call, lane, next(self._sequence), ambient.monotonic_ns())
-        lane.ambient, lane.inside = None, True
+        started_ns = ambient.monotonic_ns() if call.started_ns is None else call.started_ns
+        crossing = Crossing(boundary, call, lane, next(self._sequence), started_ns)
+        LANE.set(lane.within)
         self._weigh_answers()
-        if crossing.sequence < self._max_interactions and self._weighed <= self._max_bytes:
+        if self.preamble and self._goes_on(lane):
+            crossing.reads = None
+        elif crossing.reads is None:  # of a lane beyond the bound on lanes, or that began while a preamble had no time
+            self.over_bound = self.over_bound or not self.preamble
+        elif len(self.crossings) < self._max_interactions and self._weighed <= self._max_bytes:
             self.crossings.append(crossing)
         else:
             self.over_bound = True
         return crossing
+
+    def _goes_on(self, lane: Lane) -> bool:
+        """Whether the lane has had its share of a preamble: a thread that polls."""
+        made = self._by_lane[id(lane)] = self._by_lane.get(id(lane), 0) + 1
+        return made > max(1, self._max_interactions // _LANES_SHARE_OF_A_PREAMBLE)
 
     def _weigh_answers(self) -> None:
         """Count the answers of calls that are over, each once and in order: by now the app has read their bodies."""
@@ -224,7 +272,11 @@ class Recorder:
         crossing.ended_ns = ambient.monotonic_ns()
         crossing.over = True
         lane = crossing.lane
-        lane.inside = False
+        if LANE.get() is lane.within:  # else it is a coroutine that was thrown away, in the middle of other code
+            LANE.set(lane)
         if crossing.reads is not None and not self.closed:
             crossing.reads.append(crossing.sequence)
-            lane.ambient = crossing.reads
+
+
+if TYPE_CHECKING:
+    _SESSION: type[Session] = Recorder  # a member that it lacks would break the host's calls, not a test

@@ -233,26 +233,28 @@ class _OwnPlaces:
 
 
 def redact_run(run: Run, *, deny: Iterable[str] = (), allow: Iterable[str] = (), budget_s: float = BUDGET_S) -> Run:
-    """A run without its secrets: in input, outcome, interactions, reads, logs and preamble. Its `tokens` are set.
+    """A run without its secrets: in input, outcome, interactions, reads, logs, preamble, earlier reads. Sets `tokens`.
 
     The key is drawn here and forgotten on return. Clock and entropy reads are kept as they are.
 
     Raises:
         RedactionFailed: see `redact`.
     """
-    recordings = [recording for recording in (run.recording, run.preamble) if recording is not None]
+    whole = (run.recording, run.preamble, run.earlier)
+    recordings = [recording for recording in whole if recording is not None]
     tree = {"input": run.input, "outcome": run.outcome, "recordings": [_tree_of(recording) for recording in recordings]}
     named = (pair for recording in recordings for pair in _named_by_kinds(recording))
     redacted = redact(tree, key=os.urandom(32), named=named, deny=deny, allow=allow, budget_s=budget_s)
-    fresh = [
-        _recording_of(recording, part) for recording, part in zip(recordings, redacted.tree["recordings"], strict=True)
-    ]
+    parts = iter(redacted.tree["recordings"])
+    recording, preamble, earlier = (None if old is None else _recording_of(old, next(parts)) for old in whole)
+    assert recording is not None
     return replace(
         run,
         input=redacted.tree["input"],
         outcome=redacted.tree["outcome"],
-        recording=fresh[0],
-        preamble=fresh[1] if run.preamble is not None else None,
+        recording=recording,
+        preamble=preamble,
+        earlier=earlier,
         tokens=redacted.tokens,
     )
 

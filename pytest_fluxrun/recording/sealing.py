@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_fluxrun import __version__
@@ -27,10 +28,13 @@ from pytest_fluxrun.bundle import (
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.entry import Ending
 from pytest_fluxrun.errors import KeyFileError
-from pytest_fluxrun.recording.dumping import dump_run, over_bound
+from pytest_fluxrun.recording.dumping import Preamble, dump_run, over_bound
+from pytest_fluxrun.recording.earlier import EarlierReads
 from pytest_fluxrun.recording.recorder import Recorder
-from pytest_fluxrun.run import Recording, Run
+from pytest_fluxrun.recording.secret_search import secrets_by_look
+from pytest_fluxrun.run import Orphan, Run
 from pytest_fluxrun.store import Store, open_store
+from pytest_fluxrun.trace import valid_ids
 
 __all__ = ["Sealer", "bundle_name", "sealer_for"]
 
@@ -61,18 +65,30 @@ class Sealer:
         self._sequence = 0
         self._fingerprint_key = secrets.token_bytes(32) if token is None else token.producer_id
 
-    def store(self, recorder: Recorder, ending: Ending, preamble: Recording, reason: str) -> None:
+    def store(
+        self,
+        recorder: Recorder,
+        ending: Ending,
+        preamble: Preamble,
+        reason: str,
+        *,
+        earlier: EarlierReads | None = None,
+        orphans: tuple[Orphan, ...] = (),
+    ) -> None:
         """Dump, redact, seal and store one run; or, in a dry run, print what would be stored.
 
         Raises:
             FluxRunError: the run was not stored, and why.
         """
-        run = dump_run(recorder, ending, preamble, self.settings, new_run_id())
+        run = dump_run(recorder, ending, preamble, self.settings, new_run_id(), earlier=earlier, orphans=orphans)
         payload = run.to_payload()
+        if len(payload) > self.settings.max_run_bytes and run.earlier is not None:
+            run = replace(run, earlier=None)
+            payload = run.to_payload()
         if len(payload) > self.settings.max_run_bytes:
             run = over_bound(run)
             payload = run.to_payload()
-        index = self._index(run, ending)
+        index = self._index(run, ending, payload)
         if self.settings.dry_run or self._token is None or self._store is None:
             _announce(run, reason, len(payload))
             return
@@ -80,7 +96,7 @@ class Sealer:
         self._store.put(bundle_name(run.entry, run.id), bundle)
         self.stored += 1
 
-    def _index(self, run: Run, ending: Ending) -> Index:
+    def _index(self, run: Run, ending: Ending, payload: bytes) -> Index:
         error = ending.error
         error_type = "" if error is None else f"{type(error).__module__}.{type(error).__qualname__}"
         sequence, self._sequence = self._sequence, self._sequence + 1
@@ -101,7 +117,19 @@ class Sealer:
             sequence=sequence,
             readiness="unready" if run.readiness.reasons else "recorded",
             reasons=tuple(reason.lower()[:64] for reason in run.readiness.reasons[:32]),
+            trace=self._trace(ending, payload),
         )
+
+    @staticmethod
+    def _trace(ending: Ending, payload: bytes) -> dict[str, str]:
+        """The ids to index: none that is a secret elsewhere in the run, which redaction took out, or looks like one."""
+        ids = valid_ids(ending.trace())
+        given = {"request_id", "correlation_id", "task_id"}
+        return {
+            field: value
+            for field, value in ids.items()
+            if field not in given or (value.encode() in payload and not list(secrets_by_look(value)))
+        }
 
     def _fingerprint(self, entry: str, ending: Ending, error_type: str) -> str:
         """One failure, one fingerprint: the entry, the error's type and where it was raised, keyed by the producer."""

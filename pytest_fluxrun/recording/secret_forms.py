@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
-__all__ = ["SHORTEST", "Tokens", "escaped", "forms"]
+__all__ = ["SHORTEST", "Tokens", "basic_credentials", "escaped", "forms"]
 
 SHORTEST: Final = 6
 """Characters from which on a secret is replaced wherever it occurs; a shorter one only at its own place."""
@@ -24,6 +25,8 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 _SAME_EVERYWHERE: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 """What neither JSON nor a URL escapes."""
 
+_SORT: Final = re.compile(r"whsec_|[rs]k_(?:live|test)_|xox[abp]-|xapp-|gh[oprsu]_|github_pat_|sk-(?:ant-|proj-)?")
+"""Prefixes by which Stripe, Svix, Slack, GitHub, OpenAI and Anthropic tell their keys apart: no part of the secret."""
 _DIGITS: Final = re.compile(r"[0-9]+")
 _HEX: Final = re.compile(r"(?=.*[0-9])(?:[0-9a-f]+|[0-9A-F]+)(?:-(?:[0-9a-f]+|[0-9A-F]+))*")
 
@@ -33,7 +36,8 @@ class Tokens:
 
     A token is as long as its secret, in UTF-8, so that lengths stay right: `fx` and hex digits. A secret that is a
     number, or hexadecimal with or without dashes, gets one of the same shape, since code parses it (a UUID, a
-    signature); base64 padding stays.
+    signature); Basic credentials (RFC 7617) can still be decoded, and their user stays; base64 padding stays, and so
+    does a prefix that says what sort of key it is (`whsec_`): Svix decodes what follows it.
 
     Args:
         key: random, of one run; equal secrets get equal tokens in it and in no other.
@@ -63,6 +67,14 @@ class Tokens:
         return tuple(token for token in self._made.values() if len(token) >= SHORTEST)
 
     def _token(self, secret: str, salt: int) -> str:
+        credentials = basic_credentials(secret)
+        if credentials is not None:
+            user, password = credentials
+            shown = f"{user}:{self.of(password)}" if password else f"{self.of(user)}:"
+            return base64.b64encode(shown.encode()).decode()
+        sort = _SORT.match(secret)
+        if sort is not None and len(secret) - sort.end() >= _SHORTEST_CORE:
+            return sort[0] + self._token(secret[sort.end() :], salt)
         data = secret.encode("utf-8", "surrogatepass")
         digest = hashlib.shake_256(b"%s\0%d\0%s" % (self._key, salt, data)).hexdigest(len(data) // 2 + 8)
         if _DIGITS.fullmatch(secret):
@@ -72,6 +84,15 @@ class Tokens:
         padding = len(secret) - len(secret.rstrip("="))
         width = max(len(data), _OWN_PLACE_WIDTH if len(data) < SHORTEST else 0) - padding
         return f"fx{digest}"[:width] + "=" * padding
+
+
+def basic_credentials(text: str) -> tuple[str, str] | None:
+    """User and password where a text is the base64 of both with a colon between, in plain characters; else None."""
+    try:
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (user, password) if colon and (user or password) and (user + password).isprintable() else None
 
 
 def _like_number(secret: str, digest: str) -> str:

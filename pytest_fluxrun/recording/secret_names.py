@@ -67,7 +67,10 @@ _WORDS: Final = frozenset(
     ],
 )
 _NUMBERS_TOO: Final = frozenset(["password", "passwd", "pwd", "passcode", "pin", "cvv", "cvc", "ssn", "otp", "secret"])
-_FLAT: Final = ("password", "passwd", "secret", "apikey", "credential", "authorization", "privatekey", "accesskey")
+_FLAT: Final = (
+    *("password", "passwd", "secret", "apikey", "credential", "authorization", "privatekey", "accesskey"),
+    *("csrf", "xsrf"),
+)
 _KEY_OWNERS: Final = frozenset(
     ["api", "access", "secret", "private", "signing", "encryption", "master", "service", "account", "ssh"]
 )

@@ -7,7 +7,6 @@ Covers dict keys, header pairs, cookies, JSON and form bodies in strings and byt
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import zlib
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from pytest_fluxrun.recording.secret_forms import SHORTEST
+from pytest_fluxrun.recording.secret_forms import SHORTEST, basic_credentials
 from pytest_fluxrun.recording.secret_names import TWO_LETTERS, DenyList, Sort
 
 __all__ = ["BYTES_TAGS", "Search", "bytes_of", "is_plain_word", "secrets_by_look"]
@@ -71,16 +70,32 @@ _COMMON: Final = frozenset(
         "credentials",
         "redacted",
         "filtered",
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "mongodb",
+        "rabbitmq",
     ],
 )
 _WORD: Final = re.compile(r"[a-z_]+")
 _SCHEME: Final = re.compile(r"(?:(?i:Bearer|Basic|Token|ApiKey|Negotiate|Digest|JWT)|[A-Z0-9-]{4,})\s+(?=\S)")
 _PARTS: Final = re.compile(r"[\w.-]+=[^,;\s]+(?:[,;]\s*[\w.-]+=[^,;\s]*)*")
 _JWT: Final = re.compile(r"eyJ[\w-]{5,}\.eyJ[\w-]{2,}\.([\w-]{16,})")
+_VERSIONED: Final = re.compile(r"v[0-9]{1,2}[a-z]?,[A-Za-z0-9+/]{8,}=*(?: v[0-9]{1,2}[a-z]?,[A-Za-z0-9+/]{8,}=*)*")
+"""`v1,<base64> v1,<base64>`: the signatures of Standard Webhooks 1.0, as Svix sends them."""
 _SIGNED: Final = re.compile(r"\.?[\w\-=%]+(?:[.:][\w\-]{1,12})?[.:]([\w\-+/]{27,})=?")
 """What itsdangerous, Django and Express sign: value, perhaps a time, signature."""
-_USER_INFO: Final = re.compile(r"://([^/\s:@\"'?#]*):?([^/\s@\"'?#]*)@")
+_CRYPT: Final = re.compile(r"\$?[A-Za-z][\w\-]*\$(?:[^$\s]*\$)+([^$\s]{16,})")
+"""The modular crypt format and its like, `algorithm$rounds$salt$hash`: code takes it apart before it compares."""
+_USER_INFO: Final = re.compile(r"([\w+.\-]*)://([^/\s:@\"'?#]*):?([^/\s@\"'?#]*)@")
+_NAMES_ITS_USER: Final = re.compile(
+    r"postgres|mysql|mariadb|mssql|oracle|mongodb|amqp|redis|valkey|nats|smtp", re.IGNORECASE
+)
+"""Schemes of servers whose users have names; elsewhere what stands alone before the @ is a token."""
 _TAIL: Final = re.compile(r"[\w.\-\]%]*[\"']?(?:=|:\s?|\s?=>\s?)[\"']?([^\s&;,\"'<>()]{3,})")
+_NUMBER: Final = re.compile(r"\[*(\d+(?:\.\d+)?)[}\]]*")
+_OPAQUE: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w\-+/=.~%:]{12,}")
 _NAME_END: Final = re.compile(r"[\w.\-\[%]*\Z")
 _SQL: Final = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|MERGE|REPLACE)\b", re.IGNORECASE)
 _SQL_LITERAL: Final = re.compile(r"(\w+)[\"`\]]?\s*(?:=|<>|!=|LIKE)\s*'((?:[^']|'')+)'", re.IGNORECASE)
@@ -101,6 +116,16 @@ _BY_LOOK: Final = tuple(
     )
 )
 """A mark that is quick to look for, as it begins with one rare character, and what to look for where it is."""
+
+
+_OF_VALUES: Final = frozenset({"value", "values", "val", "v", "data", "content", "setting"})
+
+
+def _of_names_and_values(columns: Any) -> bool:
+    """Whether a table's rows are pairs, such as the settings of an app; what has no columns may hold some."""
+    if type(columns) is not list or len(columns) != 2:
+        return type(columns) is not list
+    return type(columns[1]) is str and columns[1].lower().rpartition("_")[2] in _OF_VALUES
 
 
 class Search:
@@ -164,11 +189,20 @@ class Search:
         known = self._known
         for name, item in mapping.items():
             kind = type(item)
-            if kind in _LEAVES or (kind is str and ":" not in item and "=" not in item):
+            if name == "rows" and kind is list and not _of_names_and_values(mapping.get("columns")):
+                self._rows(item)
+            elif kind in _LEAVES or (kind is str and ":" not in item and "=" not in item):
                 if known.get(name) is not _PLAIN:
                     self.named(name, item)
             else:
                 self.named(name, item)
+
+    def _rows(self, rows: list[Any]) -> None:
+        """A statement's answer: its kind has named the columns, and a row of two is no pair."""
+        for row in rows:
+            cells = row.get("v") if type(row) is dict else row  # of a tagged tuple
+            for item in cells if type(cells) is list else (row,):
+                self.walk(item)
 
     def _bytes(self, packed: str) -> None:
         self.packed[packed] = None
@@ -270,8 +304,8 @@ class Search:
         if len(text) < SHORTEST:
             return
         if "://" in text and "@" in text:
-            for user, password in _USER_INFO.findall(text):
-                self._add("password", password or user)
+            for secret in _user_secrets(text):
+                self._add("password", secret)
         if text[0] in "{[" and self._json(text):
             return
         if self._stems_have_letters and len(text) < _SHORT_TEXT and TWO_LETTERS.search(text) is None:
@@ -330,10 +364,30 @@ class Search:
                     name = (
                         text[begins.start() if begins else at : at] + re.split(r"[=:\"']", text[at : found.start(1)])[0]
                     )
-                    if self._sort(name) is not _PLAIN:
-                        self._denied_text(name, _unquoted(found[1]), Sort.NUMBER_TOO)
+                    if (sort := self._sort(name)) is not _PLAIN and not _is_markup(name, found[1]):
+                        quoted = text[found.start(1) - 1] not in "\"'" and any(
+                            quote in text[at : found.start(1)] for quote in "\"'"
+                        )
+                        self._denied_in_text(name, found[1], sort, json=quoted)
                 at = lowered.find(stem, at + len(stem))
         self._check()
+
+    def _denied_in_text(self, name: str, value: str, sort: Sort, *, json: bool) -> None:
+        """A value beside its name in a text. A bare number is a count where JSON would say so, as `total_tokens` is.
+
+        Args:
+            json: the name was quoted and the value isn't: JSON that is part of a text, such as an event of a stream.
+        """
+        number = _NUMBER.fullmatch(value)
+        if number is None:
+            self._denied_text(name, _unquoted(value), sort)
+        elif sort is Sort.NUMBER_TOO or not (json or name.lower().endswith("tokens")):
+            self._denied_text(name, number[1], sort)
+
+
+def _is_markup(name: str, value: str) -> bool:
+    """Whether a value is what a page says of itself in an attribute: `data-session-interval="10000"`."""
+    return name.lower().startswith("data-") and _OPAQUE.fullmatch(value) is None
 
 
 def _looks_random(text: str) -> bool:
@@ -349,7 +403,7 @@ def _unquoted(text: str) -> str:
 
 
 def _secret_parts(text: str) -> Iterable[str]:
-    """What in a denied value is the secret: a JWT's signature, long values of `t=1,v1=ab…`, what follows `Bearer`.
+    """What of a denied value is secret: a JWT's signature, long values of `t=1,v1=ab…`, what follows `Bearer `, `v1,`.
 
     Of a signed value the signature alone: the rest opens nothing without it, and the app must read it at replay.
     """
@@ -366,9 +420,14 @@ def _secret_parts(text: str) -> Iterable[str]:
         return [jwt[1]]
     if (signed := _SIGNED.fullmatch(text)) is not None:
         return [signed[1]]
+    if (crypt := _CRYPT.fullmatch(text)) is not None:
+        return [crypt[1]]
+    if _VERSIONED.fullmatch(text):
+        return [part.partition(",")[2] for part in text.split(" ")]
     if "://" in text:
-        found = [password or user for user, password in _USER_INFO.findall(text)]
-        return found or [text.partition("://")[2].partition("/")[2]]
+        if _USER_INFO.search(text):
+            return _user_secrets(text)
+        return [text.partition("://")[2].partition("/")[2]]
     if _PARTS.fullmatch(text):
         values = [part.partition("=")[2] for part in re.split(r"[,;]\s*", text)]
         if long := [value.strip('"') for value in values if len(value) >= _SHORTEST_PART]:
@@ -376,12 +435,15 @@ def _secret_parts(text: str) -> Iterable[str]:
     return [text]
 
 
+def _user_secrets(text: str) -> list[str]:
+    """What in the URLs of a text lets a client in: passwords, and tokens in the place of a user's name."""
+    found = _USER_INFO.findall(text)
+    return [password or user for scheme, user, password in found if password or not _NAMES_ITS_USER.match(scheme)]
+
+
 def _basic_parts(text: str) -> list[str]:
-    try:
-        user, _, password = base64.b64decode(text, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return []
-    return [password or user]
+    credentials = basic_credentials(text)
+    return [] if credentials is None else [credentials[1] or credentials[0]]
 
 
 def secrets_by_look(blob: str) -> list[str]:

@@ -40,8 +40,11 @@ class Writer(Generic[T]):
         self._reset()
         _live.add(self)
 
-    def submit(self, thing: T, size_bytes: int = 0) -> bool:
+    def submit(self, thing: T, size_bytes: int = 0, *, awaited: bool = True) -> bool:
         """Queue a thing; never blocks, never wakes the thread.
+
+        Args:
+            awaited: `flush` waits for it. False: nothing that must last comes of it.
 
         Returns:
             False if the queue is full: the thing is dropped, and counted.
@@ -54,18 +57,19 @@ class Writer(Generic[T]):
             return False
         with self._counting:
             self._pending_bytes += size_bytes
-        self._queue.append((thing, size_bytes))
+            self._awaited += awaited
+        self._queue.append((thing, size_bytes, awaited))
         if self._thread is None:
             self._start()
         return True
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was submitted before is written.
+        """Wait until all that was submitted before, and is awaited, is written.
 
         Returns:
             False if the time ran out; what is pending is written later.
         """
-        if self._thread is None:
+        if self._thread is None or not self._awaited:
             return True
         done = threading.Event()
         self._flushes.append(done)
@@ -78,8 +82,9 @@ class Writer(Generic[T]):
         return len(self._queue)
 
     def _reset(self) -> None:
-        self._queue: deque[tuple[T, int]] = deque()
+        self._queue: deque[tuple[T, int, bool]] = deque()
         self._pending_bytes = 0
+        self._awaited = 0
         self._counting = threading.Lock()
         self._flushes: deque[threading.Event] = deque()
         self._wake = threading.Event()
@@ -103,7 +108,7 @@ class Writer(Generic[T]):
                 done.set()
 
     def _write_first(self) -> None:
-        thing, size_bytes = self._queue[0]
+        thing, size_bytes, awaited = self._queue[0]
         try:
             self._write(thing)
         except BaseException:  # even the SystemExit of an app's object while it is dumped must not end the thread
@@ -112,6 +117,7 @@ class Writer(Generic[T]):
             self._queue.popleft()
             with self._counting:
                 self._pending_bytes -= size_bytes
+                self._awaited -= awaited
 
 
 def _after_fork_in_child() -> None:

@@ -9,12 +9,16 @@ import _socket
 import asyncio
 import math
 import selectors
+import threading
 import weakref
+from _asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextlib import nullcontext, suppress
+from typing import Any, TypeVar, cast
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.context import LANE
+from pytest_fluxrun.context import LANE, Clock, virtual_clock
+from pytest_fluxrun.errors import DeadlineExceeded
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.replaying.waits import NEVER_NS, Wait
 
@@ -56,6 +60,17 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for I/O or, on the clock, for the loop's next timer."""
+        try:
+            events = self._select(timeout)
+        except DeadlineExceeded:
+            if not self.loop.visiting:
+                raise
+            self.loop.leave()  # it goes on for those who come after the run that was ended
+            events = []
+        self.loop.follow()
+        return events
+
+    def _select(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         clock = self.loop.clock
         if clock is None or clock.over or (timeout is not None and timeout <= 0):
             return super().select(timeout)
@@ -73,8 +88,11 @@ class _Selector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A selector event loop whose time is, while it has a clock, that clock's.
 
+    One that a thread of the app runs for ever keeps the time of the run that last called it from another thread.
+
     Attributes:
         clock: the run's clock, or None: real time.
+        visiting: its clock is that of a run that called it, and which it outlives.
     """
 
     def __init__(self, clock: VirtualClock | None = None) -> None:
@@ -83,6 +101,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.selector.loop = self
         self._base_s = 0.0
         self._based_on: VirtualClock | None = None
+        self.visiting = False
+        self._invited_by: Clock | None = None
+        self._inviting = threading.Lock()
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         super().__init__(self.selector)
         if clock is not None:
@@ -121,6 +142,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if self.clock is not None:
             self.clock.leave_loop(self)
         self.clock = None
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]
+        """As asyncio's; what a run has another thread's loop do happens in the time of the run."""
+        clock = virtual_clock()
+        if clock is not None and clock is not self.clock and self.is_running() and _get_running_loop() is not self:
+            with self._inviting:
+                first, self._invited_by = self._invited_by is not clock, clock
+            if first:
+                clock.begin()
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def follow(self) -> None:
+        """On the loop's thread: keep the time of the run that has called the loop, as one of its actors."""
+        with self._inviting:
+            clock, self._invited_by = self._invited_by, None
+            if clock is None or clock.over:
+                return
+            self.visiting = True
+            self.enter(cast("VirtualClock", clock))
+        with suppress(DeadlineExceeded):
+            clock.started()
 
     def create_task(self, coro: Coroutine[Any, Any, T], **kwargs: Any) -> asyncio.Task[T]:  # type: ignore[override]
         """As asyncio's; a task made by a run is remembered, to be cancelled with it."""
@@ -176,13 +218,17 @@ async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
             task.exception()
 
 
-def call(function: Callable[[], T], clock: VirtualClock) -> T:
+def call(function: Callable[[], T], clock: VirtualClock, interruption: tuple[int, BaseException] | None = None) -> T:
     """Call a function in the current lane, on a clock.
+
+    Args:
+        interruption: see `entry.Driving.call`.
 
     Raises:
         DeadlineExceeded: the clock was killed.
     """
-    with clock.driving():
+    interrupting = nullcontext() if interruption is None else clock.interrupting(*interruption)
+    with clock.driving(), interrupting:
         return function()
 
 

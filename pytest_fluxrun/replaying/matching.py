@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pytest_fluxrun.boundary import Kind, Request
+from pytest_fluxrun.boundary import Kind, Picks, Request
+from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.run import Interaction, LaneSpec
 from pytest_fluxrun.tokens import Tokens
 from pytest_fluxrun.values import decode
@@ -57,6 +58,8 @@ class Matcher:
         self._operations: dict[tuple[str, str], _Queue] = defaultdict(_Queue)
         self._tokens = Tokens(tokens)
         self._redacted: dict[tuple[str, str], list[tuple[re.Pattern[str], str]]] = defaultdict(list)
+        self._same: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._families: dict[str, dict[str, list[int]]] = {}
 
     def request(self, index: int) -> Request:
         """A recorded request in its kind's form, decoded once."""
@@ -80,6 +83,17 @@ class Matcher:
         found = (recorded for pattern, recorded in self._redacted[kind.name, operation] if pattern.fullmatch(canonical))
         return next(found, None)
 
+    def underived(self, kind: Kind, request: Request, derived: Derived) -> str | None:
+        """The recorded canonical text that a call has but for digests which the replay made of tokens, or None."""
+        self._queues(kind)
+        same = self._same[kind.name, kind.operation(request)]
+        for index in sorted(same, key=self._played.__getitem__):
+            recorded = self.request(index)
+            found = kind.differences(recorded, request)
+            if found and all(derived.alike(one.recorded, one.asked, self._tokens) for one in found):
+                return kind.canonical(recorded)
+        return None
+
     def repeat(self, kind: Kind, canonical: str, *, at_most: int) -> int | None:
         """The last answer to an equal call, for an identical read made again; None beyond `at_most` repeats."""
         queue = self._queues(kind).get(canonical)
@@ -87,6 +101,25 @@ class Matcher:
             return None
         queue.repeats += 1
         return queue.last_answered
+
+    def fitting(self, kind: Kind, request: Request, path: LanePath) -> Iterator[tuple[int, Picks, bool]]:
+        """Recorded calls that ask what a call asks in other words: index, what to pick of its answer, played before.
+
+        Those of the lane first, and those that no call has taken. Nothing is marked: see `mark`.
+        """
+        candidates = self._family(kind).get(kind.family(request), ())
+
+        def rank(index: int) -> tuple[int, bool]:
+            return self._played[index], self._lanes[self._interactions[index].lane].path != path
+
+        for index in sorted(candidates, key=rank):
+            picks = kind.fit(self.request(index), request)
+            if picks is not None:
+                yield index, picks, bool(self._played[index])
+
+    def mark(self, index: int) -> None:
+        """An interaction has answered a call that asks the same in other words."""
+        self._played[index] = 1
 
     def any_of(self, kind: Kind, canonical: str) -> int | None:
         """The first interaction equal to a call, played or not: for what may be answered any number of times."""
@@ -103,19 +136,27 @@ class Matcher:
         queue = self._operations.get((kind.name, operation))
         return None if queue is None else self._pop(queue, path, position)
 
-    def nearest(self, kind: Kind, operation: str) -> int | None:
-        """The recorded call that a reader would compare a miss with: same operation, unplayed first; else same kind."""
+    def nearest(self, kind: Kind, request: Request) -> int | None:
+        """The recorded call that a reader would compare a miss with: same operation, else family; unplayed first."""
         self._queues(kind)
-        same = [
-            index
-            for index, interaction in enumerate(self._interactions)
-            if interaction.kind == kind.name and kind.operation(self.request(index)) == operation
-        ]
+        same = self._same.get((kind.name, kind.operation(request)))
+        if not same:
+            same = self._family(kind).get(kind.family(request), [])
         return next((index for index in same if not self._played[index]), same[0] if same else None)
 
     def unplayed(self) -> Iterable[int]:
         """Indexes of what no call has taken, in order."""
         return (index for index, played in enumerate(self._played) if not played)
+
+    def _family(self, kind: Kind) -> dict[str, list[int]]:
+        """Indexes by family, made when a call is first found nowhere else."""
+        known = self._families.get(kind.name)
+        if known is None:
+            known = self._families[kind.name] = defaultdict(list)
+            for index, interaction in enumerate(self._interactions):
+                if interaction.kind == kind.name:
+                    known[kind.family(self.request(index))].append(index)
+        return known
 
     def _queues(self, kind: Kind) -> dict[str, _Queue]:
         known = self._exact.get(kind.name)
@@ -127,11 +168,13 @@ class Matcher:
                 request, lane = self.request(index), self._lanes[interaction.lane]
                 canonical = kind.canonical(request)
                 known[canonical].add(index, lane)
+                operation = kind.operation(request)
+                self._same[kind.name, operation].append(index)
                 pattern = self._tokens.pattern(canonical)
                 if pattern is not None:
-                    self._redacted[kind.name, kind.operation(request)].append((pattern, canonical))
+                    self._redacted[kind.name, operation].append((pattern, canonical))
                 if interaction.effect:
-                    self._operations[kind.name, kind.operation(request)].add(index, lane)
+                    self._operations[kind.name, operation].add(index, lane)
             self._exact[kind.name] = dict(known)
         return self._exact[kind.name]
 

@@ -1,57 +1,51 @@
 """Replayer: the Session that answers every crossing from a recording, on the run's virtual clock.
 
-A miss is latched: the item fails even if the app swallows it, and every later crossing raises at once.
+A miss is latched: the item fails even if the app swallows it, and every later crossing raises at once. Only in a
+preamble it isn't: what start-up can do without is drift, and what it can't fails start-up itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_fluxrun.boundary import Boundary, Call, Request
-from pytest_fluxrun.context import LANE, Clock, Lane
-from pytest_fluxrun.drift import Drift, DriftKind
-from pytest_fluxrun.errors import UnrecordedCall
-from pytest_fluxrun.replaying.matching import Matcher
+from pytest_fluxrun import telemetry
+from pytest_fluxrun.boundary import Boundary, Call, Request, Session, Uncovered
+from pytest_fluxrun.context import LANE, Clock, Lane, entered
+from pytest_fluxrun.drift import Drift
+from pytest_fluxrun.errors import GuardError, UnrecordedCall
+from pytest_fluxrun.replaying.answers import Answers
+from pytest_fluxrun.replaying.finding import REPEATED, Finder, Played
+from pytest_fluxrun.replaying.missing import call_text, unrecorded
 from pytest_fluxrun.replaying.timeline import Timeline
-from pytest_fluxrun.replaying.under_way import UnderWay
+from pytest_fluxrun.replaying.under_way import CLOSE_NS, UnderWay
 from pytest_fluxrun.run import Interaction, Recording
 from pytest_fluxrun.values import Value, decode
 
-__all__ = ["Answers", "Played", "Replayer"]
+__all__ = ["Played", "Replayer"]
 
 R = TypeVar("R")
-_MOST_REPEATS = 100
+_MOST_KEPT = 100
+"""Misses and late calls that are named: what a preamble's threads ask for may have no end."""
+_STOPPED_WITHIN_S: Final = CLOSE_NS / 1e9
+"""Virtual time that a call which the run lacks waits before it is a miss: the recorded program may have been stopped
+between two calls (its client went away, a race was lost), where a replay computes in no time and is one call ahead."""
 _NEVER_ANSWERED = frozenset({"unfinished", "asyncio.exceptions:CancelledError"})
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """One crossing of a replay.
+class _Unsent:
+    """What a step of a call was told that is telemetry."""
 
-    Attributes:
-        index: the recorded interaction that answered, or -1: the boundary itself did, or nothing.
-        source: `run`, `preamble`, `local` (the boundary answered) or `miss`.
-    """
-
-    index: int
-    source: str
-    lane: str
-    text: str
-    effect: bool
+    answer: Value
 
 
-class Answers:
-    """What a process's replays share: the preamble's interactions, which may answer any number of times."""
-
-    def __init__(self, preamble: Recording | None) -> None:
-        interactions = () if preamble is None else preamble.interactions
-        self.interactions = interactions
-        self.matcher = Matcher(interactions, () if preamble is None else preamble.lanes)
-        self.reads: Mapping[str, Mapping[str, list[Value]]] = {} if preamble is None else preamble.reads
+class _Lacking(Exception):
+    """The run lacks a read that was asked for."""
 
 
 class Replayer:
@@ -62,15 +56,19 @@ class Replayer:
         shared: the preamble's answers, asked after the run's own.
         clock: the run's virtual clock.
         tokens: the run's redaction tokens: a verification of one is served as recorded.
+        digests: what the recorded program is known to have made in the place of digests of tokens.
+        dropped: addresses to which calls are telemetry: they are neither looked for nor made.
 
     Attributes:
-        unrecorded: the first miss, or None.
+        lacked: the call of the first miss, for `fluxrun extend`; None where it was no boundary's.
+        missed: the first misses, at most 100; more than one in a preamble only.
         returned: the entry has returned; a call of what it left running, if the run lacks it, is late and no miss.
         drifts: observations in the order of happening.
         played: crossings in the order of happening.
     """
 
     preamble = False
+    answers = True
 
     def __init__(
         self,
@@ -81,28 +79,45 @@ class Replayer:
         clock: Clock,
         tokens: tuple[str, ...] = (),
         preamble: bool = False,
+        dropped: telemetry.Addresses | None = None,
+        digests: Mapping[str, str] | None = None,
     ) -> None:
         self.recording = recording
         self.clock: Clock | None = clock
         self.preamble = preamble
         self.shared = shared
-        self.matcher = Matcher(recording.interactions, recording.lanes, tokens)
-        self.unrecorded: UnrecordedCall | None = None
+        self.missed: list[UnrecordedCall] = []
+        self.lacked: tuple[Boundary[Any], Request] | None = None
         self.drifts: list[Drift] = []
-        self.played: list[Played] = []
         self.logs: list[Mapping[str, Any]] = []
         self.closed = False
         self.returned = False
         self.late: list[str] = []
+        self._dropped = dropped
         self._run_id = run_id
         self._clock = clock
         self._tokens = tokens
         self._lock = threading.Lock()
         self._under_way = UnderWay()
         self._cursor: dict[tuple[str, str], int] = {}
-        self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
-        self._timeline = Timeline(recording, clock=clock, run_id=run_id, tokens=tokens, observe=self.observe)
+        self._finder = Finder(
+            recording, shared=shared, tokens=tokens, derived=lambda: self.derived, observe=self.observe
+        )
+        self.matcher, self.played = self._finder.matcher, self._finder.played
+        self._timeline = Timeline(
+            recording, clock=clock, run_id=run_id, tokens=tokens, observe=self.observe, digests=digests
+        )
         self.lane = Lane(self)
+
+    @property
+    def unrecorded(self) -> UnrecordedCall | None:
+        """The first miss."""
+        return self.missed[0] if self.missed else None
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The digests that the replayed program made of redaction tokens, hexadecimal."""
+        return self._timeline.secrets.derived
 
     def observe(self, drift: Drift) -> None:
         """Note a drift; safe from any thread."""
@@ -116,20 +131,22 @@ class Replayer:
         """Answer from the recording; `live` is never called."""
         del live
         lane = self._lane()
-        found = self._find(boundary, call, lane)
+        unsent = self._unsent(boundary, call)
+        if unsent is not None:
+            return self._aside(lane, lambda: boundary.load(unsent, call))
+        found = self._foreseen(call) or self._found(boundary, call, lane)
         if found is None:
             local: R = self._locally(call, lane)
             return local
         interaction, position = found
         if self._never_answered(interaction):
             self._clock.park(_held_lock(), None)
-        ticket, duration_s = self._under_way.begin(
-            interaction, self._clock.now_ns(), _settling_ns(boundary, interaction)
-        )
-        try:
-            self._clock.sleep(duration_s)
-        finally:
-            self._under_way.end(ticket)
+        if position != REPEATED:
+            ticket, duration_s = self._begin(boundary, interaction)
+            try:
+                self._clock.sleep(duration_s)
+            finally:
+                self._under_way.end(ticket)
         return self._answer(boundary, call, lane, interaction, position)
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
@@ -138,25 +155,57 @@ class Replayer:
         lane = self._lane()
         if call.prepare is not None:
             await call.prepare()
-        found = self._find(boundary, call, lane)
+        unsent = self._unsent(boundary, call)
+        if unsent is not None:
+            return self._aside(lane, lambda: boundary.load(unsent, call))
+        found = self._foreseen(call) or await self._afound(boundary, call, lane)
         if found is None:
             local: R = self._locally(call, lane)
             return local
         interaction, position = found
         if self._never_answered(interaction):
             await asyncio.get_running_loop().create_future()
-        ticket, duration_s = self._under_way.begin(
-            interaction, self._clock.now_ns(), _settling_ns(boundary, interaction)
-        )
-        try:
-            await asyncio.sleep(duration_s)
-        finally:
-            self._under_way.end(ticket)
+        if position != REPEATED:
+            ticket, duration_s = self._begin(boundary, interaction)
+            try:
+                await asyncio.sleep(duration_s)
+            finally:
+                self._under_way.end(ticket)
         return self._answer(boundary, call, lane, interaction, position)
+
+    def _begin(self, boundary: Boundary[Any], interaction: Interaction) -> tuple[Any, float]:
+        return self._under_way.begin(interaction, self._clock.now_ns(), _settling_ns(boundary, interaction))
+
+    def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
+        """Take the interaction that answers the call now, and keep it in the call; its error, if it failed."""
+        unsent = self._unsent(boundary, call)
+        if unsent is not None:
+            call.found = _Unsent(unsent)
+            return None
+        found = self._found(boundary, call, self._lane())
+        if found is None:
+            return None
+        call.found = found
+        interaction, _ = found
+        return interaction.error if interaction.failed and not self._never_answered(interaction) else None
+
+    def uncovered(self, library: Uncovered) -> None:
+        """Refuse the call by the library's name, and latch it as a miss."""
+        with self._lock:
+            if not self.missed:
+                self.missed.append(
+                    UnrecordedCall(
+                        f"{library.name} is not covered by any boundary: its calls are neither recorded nor answered",
+                        asked=f"a call through {library.name}",
+                        next_step=library.instead,
+                    )
+                )
+            raise self.missed[0]
 
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """The recorded values of (source, key) in order, then the last one again; live where there is none."""
-        values = self.recording.reads.get(source, {}).get(key) or self.shared.reads.get(source, {}).get(key)
+        known = (self.recording.reads, self.shared.reads, self.shared.earlier_reads)
+        values = next((found for reads in known if (found := reads.get(source, {}).get(key))), None)
         if not values:
             return live()
         with self._lock:
@@ -168,6 +217,19 @@ class Replayer:
         """Keep what the replayed app logged, for comparison on request."""
         if not self.closed:
             self.logs.append(entry)
+
+    def lacks(self, asked: str) -> UnrecordedCall:
+        """Latch that the program asks its entry for what the run lacks, as any other miss."""
+        with self._lock:
+            if not self.missed:
+                self.missed.append(
+                    UnrecordedCall(
+                        "the recorded request holds no more.",
+                        asked=asked,
+                        next_step=f"the recorded program didn't ask; `fluxrun why {self._run_id[:10]}` shows the run",
+                    )
+                )
+            return self.missed[0]
 
     def close(self) -> None:
         """The run is over: later crossings are named in `late` and refused."""
@@ -185,130 +247,156 @@ class Replayer:
         error = interaction.error
         return interaction.failed and isinstance(error, dict) and error.get("type") in _NEVER_ANSWERED
 
-    def _find(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
-        """The interaction that answers and its index, or None where the boundary answers by itself."""
+    @staticmethod
+    def _foreseen(call: Call) -> tuple[Interaction, int] | None:
+        """What `foresee` has kept in a call."""
+        found, call.found = call.found, None
+        kept: tuple[Interaction, int] | None = found
+        return kept
+
+    def _found(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
+        """`_find`; what the run lacks is a miss unless the program is stopped soon. A loop's own thread can't wait."""
+        with suppress(_Lacking):
+            return self._find(boundary, call, lane, patient=True)
+        if not _in_event_loop():
+            with self._noting_stop(boundary, call):
+                self._clock.sleep(_STOPPED_WITHIN_S)
+        return self._find(boundary, call, lane, patient=False)
+
+    async def _afound(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
+        """`_found` for awaitables."""
+        with suppress(_Lacking):
+            return self._find(boundary, call, lane, patient=True)
+        with self._noting_stop(boundary, call):
+            await asyncio.sleep(_STOPPED_WITHIN_S)
+        return self._find(boundary, call, lane, patient=False)
+
+    @contextmanager
+    def _noting_stop(self, boundary: Boundary[Any], call: Call) -> Iterator[None]:
+        """A call that is given up while it waits to become a miss is named as late."""
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._too_late(boundary, call)
+            raise
+
+    def _find(
+        self, boundary: Boundary[Any], call: Call, lane: Lane, *, patient: bool
+    ) -> tuple[Interaction, int] | None:
+        """The interaction that answers and its index, or None where the boundary answers by itself.
+
+        Args:
+            patient: a read that the run lacks is no miss yet.
+
+        Raises:
+            _Lacking: it is such a read.
+            UnrecordedCall: a miss, or a call after the run.
+        """
         kind, request = boundary.kind, call.form()
         with self._lock:
-            if self.unrecorded is not None:
-                raise self.unrecorded
+            if self.missed and not self.preamble and call.otherwise is None:
+                raise self.missed[0]
             if self.closed:
                 raise self._too_late(boundary, call)
-            canonical = kind.canonical(request)
+            found = self._recorded(boundary, call, lane)
+            if found is not None or call.otherwise is not None:
+                return found
             effect = kind.is_effect(request)
-            index = self.matcher.take(kind, canonical, lane.path, lane.position)
-            if index is None and self._tokens:
-                recorded = self.matcher.unredacted(kind, kind.operation(request), canonical)
-                if recorded is not None:
-                    canonical = recorded
-                    index = self.matcher.take(kind, canonical, lane.path, lane.position)
-            if index is None:
-                index = self._relaxed(boundary, call, lane, canonical, effect=effect)
-            if index is not None:
-                self._note(lane, index, "run", kind.text(request), effect=effect)
-                self._check_order(boundary, call, lane, index)
-                return self.recording.interactions[index], index
-            shared = self.shared.matcher.any_of(kind, canonical)
-            if shared is not None:
-                self._note(lane, shared, "preamble", kind.text(request), effect=effect)
-                if effect:
-                    self.observe(Drift(DriftKind.NEW_EFFECT, 0, _text(boundary, request)))
-                return self.shared.interactions[shared], -1
-            if call.otherwise is not None:
-                return None
-            if self.returned:
-                raise self._too_late(boundary, call)
-            self._note(lane, -1, "miss", kind.text(request), effect=effect)
-            self.unrecorded = self._unrecorded(boundary, call, "")
-            raise self.unrecorded
+            raise self._lacking(boundary, call, lane, patient=patient and not effect and not self.preamble)
 
-    def _relaxed(self, boundary: Boundary[Any], call: Call, lane: Lane, canonical: str, *, effect: bool) -> int | None:
-        """An identical read made again, or an effect of the same operation with other arguments; each is drift."""
+    def _recorded(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
+        """What the finder finds; words of the guard that are no answer are latched as a miss. The lock is held."""
+        try:
+            return self._finder.find(boundary, call, lane)
+        except GuardError as error:
+            raise self._no_answer(boundary, call, error) from error
+
+    def _no_answer(self, boundary: Boundary[Any], call: Call, error: GuardError) -> UnrecordedCall:
+        """Latch that the guard's words aren't an answer to a call. The lock is held."""
+        said = f"{error.what}: {error.why}"
+        self.missed.append(UnrecordedCall(said, asked=call_text(boundary, call.form()), next_step=error.next_step))
+        return self.missed[0]
+
+    def _lacking(self, boundary: Boundary[Any], call: Call, lane: Lane, *, patient: bool) -> Exception:
+        """What a call that nothing answers raises; the lock is held."""
+        if self.returned:
+            return self._too_late(boundary, call)
+        if patient:
+            return _Lacking()
         kind, request = boundary.kind, call.form()
-        if not effect:
-            index = self.matcher.repeat(kind, canonical, at_most=_MOST_REPEATS)
-            if index is not None:
-                self.observe(Drift(DriftKind.REPEATED_READ, index + 1, _text(boundary, request)))
-            return index
-        if call.otherwise is not None:
+        self._finder.note(lane, -1, "miss", kind.text(request), effect=kind.is_effect(request))
+        missed = self._unrecorded(boundary, call, "")
+        self.lacked = self.lacked or (boundary, request)
+        if len(self.missed) < _MOST_KEPT:
+            self.missed.append(missed)
+        return missed
+
+    def _unsent(self, boundary: Boundary[Any], call: Call) -> Value:
+        """The answer to a call that is telemetry by setting, which is listed; None for all others."""
+        if isinstance(call.found, _Unsent):
+            found, call.found = call.found, None
+            return found.answer
+        if not self._dropped or boundary.kind.address(call.form()) not in self._dropped:
             return None
-        index = self.matcher.take_effect(kind, kind.operation(request), lane.path, lane.position)
-        if index is not None:
-            paths = tuple(
-                f"call[{index + 1}].{difference.path}: {difference.recorded!r} → {difference.asked!r}"
-                for difference in kind.differences(self.matcher.request(index), request)
-            )
-            self.observe(Drift(DriftKind.CHANGED_EFFECT, index + 1, _text(boundary, request), paths))
-        return index
+        answer = boundary.unsent(call)
+        if answer is not None:
+            telemetry.drop(f"{boundary.name} {boundary.kind.operation(call.form())}, listed in the setting telemetry")
+        return answer
 
-    def _check_order(self, boundary: Boundary[Any], call: Call, lane: Lane, index: int) -> None:
-        """Effects that one lane made come in their order where one lane makes them again; the lock is held."""
-        interaction = self.recording.interactions[index]
-        if not interaction.effect:
-            return
-        lanes = (lane.path, interaction.lane)
-        last = self._last_effect.get(lanes, -1)
-        self._last_effect[lanes] = max(last, index)
-        if index < last:
-            path = f"call[{index + 1}]: before call[{last + 1}] → after it"
-            self.observe(Drift(DriftKind.REORDERED, index + 1, _text(boundary, call.form()), (path,)))
-
-    def _note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
-        self.played.append(Played(index, source, repr(lane), text, effect))
+    def _locally(self, call: Call, lane: Lane) -> Any:
+        assert call.otherwise is not None
+        return self._aside(lane, call.otherwise)
 
     @staticmethod
-    def _locally(call: Call, lane: Lane) -> Any:
-        assert call.otherwise is not None
-        reads, lane.ambient, lane.inside = lane.ambient, None, True
-        try:
-            return call.otherwise()
-        finally:
-            lane.ambient, lane.inside = reads, False
+    def _aside(lane: Lane, answer: Callable[[], R]) -> R:
+        """What no recorded interaction answers: nothing beneath it is a crossing or a read."""
+        with entered(lane.within):
+            return answer()
 
     def _answer(self, boundary: Boundary[R], call: Call, lane: Lane, interaction: Interaction, position: int) -> R:
-        reads, lane.ambient, lane.inside = lane.ambient, None, True
         try:
-            if interaction.failed:
-                raise boundary.load_error(interaction.error, call)
-            return boundary.load(interaction.answer, call)
+            with entered(lane.within):
+                if interaction.failed:
+                    raise boundary.load_error(interaction.error, call)
+                return boundary.load(interaction.answer, call)
+        except GuardError as error:
+            with self._lock:
+                raise self._no_answer(boundary, call, error) from error
         finally:
-            lane.ambient, lane.inside = reads, False
             if position >= 0:
                 self._timeline.crossed(lane.path, lane.position, position)
 
     def _too_late(self, boundary: Boundary[Any], call: Call) -> UnrecordedCall:
         """Name a call as late; the lock is held."""
-        self.late.append(_text(boundary, call.form()))
+        if len(self.late) < _MOST_KEPT:
+            self.late.append(call_text(boundary, call.form()))
         return self._unrecorded(boundary, call, "a call was made after the run had ended")
 
     def _unrecorded(self, boundary: Boundary[Any], call: Call, what: str) -> UnrecordedCall:
         """The error for a call that nothing answers; the lock is held."""
-        kind, request = boundary.kind, call.form()
-        nearest = ""
-        differs: tuple[str, ...] = ()
-        index = self.matcher.nearest(kind, kind.operation(request))
-        if index is not None:
-            recorded = self.matcher.request(index)
-            nearest = _text(boundary, recorded)
-            differs = tuple(difference.path for difference in kind.differences(recorded, request)[:8])
-        return UnrecordedCall(
-            what or f"call {len(self.played)} of {len(self.recording.interactions)} is not in the run.",
-            asked=_text(boundary, request),
-            nearest=nearest,
-            differs=differs,
-            next_step=f"if this is the fix, run `fluxrun expect {self._run_id[:10]}`; `fluxrun why {self._run_id[:10]}`"
-            " shows every call",
-        )
-
-
-def _text(boundary: Boundary[Any], request: Request) -> str:
-    return f"{boundary.name} {boundary.kind.text(request)}"
+        number, total = len(self.played), len(self.recording.interactions)
+        said = what or f"call {number} of {total} is not in the run."
+        return unrecorded(boundary, call.form(), self.matcher, what=said, run_id=self._run_id)
 
 
 def _settling_ns(boundary: Boundary[Any], interaction: Interaction) -> int:
     return 0 if interaction.failed else boundary.settling_ns(interaction.answer)
 
 
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _held_lock() -> Any:
     lock = threading.Lock()
     lock.acquire()
     return lock
+
+
+if TYPE_CHECKING:
+    _SESSION: type[Session] = Replayer  # a member that it lacks would break the host's calls, not a test

@@ -6,23 +6,22 @@ virtual clock; an entropy read that it lacks comes from a generator keyed by the
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import functools
 import hashlib
 import operator
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import NormalDist
 from types import FrameType
 from typing import Any
 
+from pytest_fluxrun.boundary import DERIVATION, VERIFICATION_PREFIX
 from pytest_fluxrun.context import Clock
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.instants import CLOCKS, Origin, instant_of, served, shown_at, utc_offset_of
 from pytest_fluxrun.places import is_infrastructure, is_relay, past_libraries, place_of, split_place
 from pytest_fluxrun.replaying.recorded_reads import ClockRead, Reader, RecordedLane, clock_reads, recorded_lanes
+from pytest_fluxrun.replaying.secret_operands import SecretOperands
 from pytest_fluxrun.run import Recording
 
 __all__ = ["LaneReads", "Timeline"]
@@ -44,6 +43,7 @@ class Timeline:
         clock: the run's virtual clock: a served read moves it to its instant, what isn't recorded reads it.
         run_id: keys the generator of added draws.
         tokens: the run's redaction tokens: a verification of one is served as recorded.
+        digests: what the recorded program is known to have made in the place of digests of tokens, hexadecimal.
         observe: takes each drift, once per place.
 
     Raises:
@@ -58,10 +58,12 @@ class Timeline:
         run_id: str,
         observe: Callable[[Drift], None],
         tokens: tuple[str, ...] = (),
+        digests: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock
         self.run_id = run_id
         self.tokens = tokens
+        self.secrets = SecretOperands(tokens, digests)
         self.origin = Origin(recording.wall_ns, recording.mono_ns, recording.perf_ns)
         self.lock = threading.RLock()
         self._observe = observe
@@ -162,7 +164,9 @@ class LaneReads:
                 return shown_at(function, timeline.clock.read(), timeline.origin, timeline.utc_offset_s, arguments)
             with timeline.lock:
                 return self._clock_read(_reader(function, frame), arguments)
-        if function == "hmac.compare_digest":
+        if function == DERIVATION:
+            return timeline.secrets.derive(*arguments)
+        if function == "hmac.compare_digest" or function.startswith(VERIFICATION_PREFIX):
             return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)  # noqa: SLF001 - the reader's frame
         frame = past_libraries(sys._getframe(1))  # noqa: SLF001 - the reader's frame
         if is_infrastructure(function, frame.f_code.co_filename):
@@ -247,13 +251,13 @@ class LaneReads:
     # -- verification --------------------------------------------------------------------------------------------------
 
     def _verification(self, reader: Reader, operands: tuple[Any, ...]) -> Any:
-        """The recorded answer where an operand holds a token in a secret's place; otherwise the true one."""
+        """The recorded answer where an operand is, holds or was made of a token; otherwise the true one."""
         timeline = self._timeline
         if not timeline.tokens:
             return NotImplemented
         with timeline.lock:
-            found, value = self.recorded.take_value(reader, self.after, lambda value: isinstance(value, bool))
-            if not found or not any(_holds_token(operand, timeline.tokens) for operand in operands):
+            found, value = self.recorded.take_value(reader, self.after, lambda value: isinstance(value, int))
+            if not found or not any(map(timeline.secrets.holds, operands)):
                 return NotImplemented
             timeline.observe(DriftKind.VERIFICATION_SERVED, reader)
             return value
@@ -283,23 +287,3 @@ def _fits(function: str, value: Any, size: int) -> bool:
     if function == "random.getrandbits":
         return isinstance(value, int) and value.bit_length() <= size
     return True
-
-
-def _holds_token(operand: Any, tokens: tuple[str, ...]) -> bool:
-    """Whether an operand of a verification is or holds a token, as text or as what it decodes to."""
-    if isinstance(operand, str):
-        return any(token in operand for token in tokens)
-    data = bytes(operand)
-    return data in _decoded(tokens) or any(token in data.decode("latin-1") for token in tokens)
-
-
-@functools.lru_cache(maxsize=8)
-def _decoded(tokens: tuple[str, ...]) -> frozenset[bytes]:
-    """The bytes that tokens stand for where they replace base64 or hex, as of signatures."""
-    found = set()
-    for token in tokens:
-        with contextlib.suppress(ValueError):
-            found.add(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        with contextlib.suppress(ValueError):
-            found.add(bytes.fromhex(token))
-    return frozenset(found - {b""})

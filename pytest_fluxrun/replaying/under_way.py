@@ -11,9 +11,9 @@ import threading
 
 from pytest_fluxrun.run import Interaction
 
-__all__ = ["UnderWay"]
+__all__ = ["CLOSE_NS", "UnderWay"]
 
-_CLOSE_NS = 100_000_000
+CLOSE_NS = 100_000_000
 """Computing under load shifts calls by this much; what is further apart was moved by the code."""
 
 
@@ -44,10 +44,10 @@ class UnderWay:
 
     def _in_order(self, due_ns: int, ended_ns: int) -> int:
         """The end, moved between those under way that ended before it and those that ended after. The lock is held."""
-        close = [end for end in self._ends.values() if abs(end[0] - due_ns) <= _CLOSE_NS]
+        close = [end for end in self._ends.values() if abs(end[0] - due_ns) <= CLOSE_NS]
         before = max((end for end in close if end[1] < ended_ns), default=None)
         after = min((end for end in close if end[1] > ended_ns), default=None)
-        room_ns = 2 * _CLOSE_NS if before is None or after is None else after[0] - before[0]
+        room_ns = 2 * CLOSE_NS if before is None or after is None else after[0] - before[0]
         if before is not None and due_ns <= before[0]:
             due_ns = before[0] + min(ended_ns - before[1], room_ns // 2)
         if after is not None and due_ns >= after[0]:

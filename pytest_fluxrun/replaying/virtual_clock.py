@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from pytest_fluxrun.context import LANE
 from pytest_fluxrun.errors import DeadlineExceeded
+from pytest_fluxrun.handover import BorrowedLane
 from pytest_fluxrun.replaying.foreign_threads import ForeignThreads, resting_at
 from pytest_fluxrun.replaying.stall import Stall
 from pytest_fluxrun.replaying.waits import NEVER_NS, Wait, Waits
@@ -72,6 +74,7 @@ class VirtualClock:
         self._reads = 0
         self._step_ns = _READ_NS
         self._killed: BaseException | None = None
+        self._interruption: tuple[int, int, BaseException] | None = None
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -104,7 +107,8 @@ class VirtualClock:
         with self._mutex:
             self._raise_if_killed()
             until_ns = self._now_ns + _whole_ns(seconds)
-            if self._running == 1 and get_ident() in self._actors and self._alone_until(until_ns):
+            alone = self._running == 1 and get_ident() in self._actors and self._alone_until(until_ns)
+            if alone and self._interruption_before(until_ns) is None:
                 self._now_ns = until_ns
                 self._moved()
                 return
@@ -119,13 +123,36 @@ class VirtualClock:
             DeadlineExceeded: the clock was killed.
         """
         due_ns = NEVER_NS if timeout_s is None else self._now_ns + _whole_ns(timeout_s)
+        interruption = self._interruption_before(due_ns)
+        if interruption is not None:
+            due_ns = max(self._now_ns, interruption[1])
         wait = Wait(due_ns, lock)
         with self.waiting(wait):
             while not lock.acquire(True, self.patience_s()):
                 if self.over:
                     return self._park_really(lock, due_ns) and not wait.fired
                 self.look()
+        if wait.fired and interruption is not None and self._interruption is interruption:
+            self._interruption = None
+            raise interruption[2]
         return not wait.fired
+
+    @contextmanager
+    def interrupting(self, offset_ns: int, error: BaseException) -> Iterator[None]:
+        """The first wait of this thread in the block that reaches beyond an offset ends there, and raises.
+
+        As a signal handler of a server does that gives up on a request.
+        """
+        self._interruption = (get_ident(), offset_ns, error)
+        try:
+            yield
+        finally:
+            self._interruption = None
+
+    def _interruption_before(self, due_ns: int) -> tuple[int, int, BaseException] | None:
+        """What ends a wait of this thread before it is due, or None."""
+        found = self._interruption
+        return found if found is not None and found[0] == get_ident() and found[1] < due_ns else None
 
     def _park_really(self, lock: Any, due_ns: int) -> bool:
         return bool(lock.acquire() if due_ns == NEVER_NS else lock.acquire(True, max(0, due_ns - self._now_ns) / 1e9))
@@ -366,7 +393,8 @@ class VirtualClock:
             del self._pools[id(pool)]
 
     def _raise_if_killed(self) -> None:
-        if self._killed is not None:
+        """Not in a start-up worker that does a job of the run: its wait is over, and it goes on to the next run's."""
+        if self._killed is not None and not isinstance(LANE.get(), BorrowedLane):
             raise self._killed
 
 

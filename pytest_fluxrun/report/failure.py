@@ -11,7 +11,7 @@ from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
     from pytest_fluxrun.execution.confirmation import Confirmation
-    from pytest_fluxrun.execution.stage import Replayed
+    from pytest_fluxrun.execution.stage import Shown
 
 __all__ = ["confirmation_line", "failure_text"]
 
@@ -19,7 +19,7 @@ _MOST_LINES = 12
 _LONGEST_VALUE = 160
 
 
-def failure_text(run: Run, guard: Guard | None, replayed: Replayed, judgement: Judgement, *, rerun: str) -> str:
+def failure_text(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgement, *, rerun: str) -> str:
     """The whole text, lines of at most about 200 characters.
 
     Args:
@@ -31,6 +31,7 @@ def failure_text(run: Run, guard: Guard | None, replayed: Replayed, judgement: J
             f"{judgement.verdict}: {_headline(judgement)}{title}",
             f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
             *_grounds(replayed, judgement),
+            *(f"  note:    {note}" for note in run.readiness.notes),
             *_allowances(guard),
             f"  next:    {_next_step(run, judgement)}",
             f"  rerun:   {rerun}",
@@ -47,7 +48,8 @@ def confirmation_line(confirmation: Confirmation) -> str:
         return f"  confirm: {where} says the same"
     return (
         f"  confirm: state leaked between runs: {where} says {confirmation.verdict} "
-        f"({confirmation.detail or 'no difference'}); wrap the object that keeps state with fluxrun.host"
+        f"({confirmation.detail or 'no difference'}); wrap the object that keeps state with "
+        "fluxrun.host, or replay with --fluxrun-isolate"
     )
 
 
@@ -68,7 +70,7 @@ def _headline(judgement: Judgement) -> str:
             return first
 
 
-def _grounds(replayed: Replayed, judgement: Judgement) -> Iterator[str]:
+def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
     for difference in judgement.differences[:_MOST_LINES]:
         yield f"  differs: {difference.path}: expected {_short(difference.expected)}, got {_short(difference.got)}"
     if len(judgement.differences) > _MOST_LINES:
@@ -81,7 +83,8 @@ def _grounds(replayed: Replayed, judgement: Judgement) -> Iterator[str]:
     if judgement.verdict is Verdict.LEAKED:
         yield from (f"  blocked: {leak}" for leak in replayed.evidence.leaks[:_MOST_LINES])
     failing = set(judgement.failing_drifts)
-    for drift in [drift for drift in replayed.evidence.drifts if drift not in failing][:_MOST_LINES]:
+    noted = [drift for drift in (*judgement.notes, *replayed.evidence.drifts) if drift not in failing]
+    for drift in noted[:_MOST_LINES]:
         yield f"  note:    {drift.kind}: {drift.text}"
     if replayed.stacks:
         yield "  stacks:"

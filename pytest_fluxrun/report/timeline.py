@@ -65,6 +65,7 @@ def _header(run: Run, guard: Guard | None) -> Iterator[str]:
     yield printable(f"release  {release}; {', '.join(others)}")
     reasons = ", ".join(run.readiness.reasons)
     yield printable(f"state    {run.readiness.state}{f': {reasons}' if reasons else ''}")
+    yield from (printable(f"         {note}") for note in run.readiness.notes)
     if guard is not None:
         proven = f", proven on {guard.proven}" if guard.proven else ", not proven yet"
         title = f": {guard.title}" if guard.title else ""
@@ -91,13 +92,19 @@ def _input(run: Run, *, values: bool) -> Iterator[str]:
 def _request(invoked: Mapping[str, Any], *, values: bool) -> Iterator[str]:
     scope = invoked["scope"]
     query = f"?{scope['query_string']}" if scope.get("query_string") else ""
-    yield printable(f"> {scope.get('method', '')} {scope.get('path', '')}{query} HTTP/{scope.get('http_version', '')}")
+    verb = scope.get("method") or str(scope.get("type", "")).upper()
+    yield printable(f"> {verb} {scope.get('path', '')}{query} HTTP/{scope.get('http_version', '')}")
     yield from _headers(scope.get("headers", ()), values=values)
     pieces = [event[2] for event in invoked.get("events", ()) if event[1] == "http.request"]
     yield from _body(_joined(pieces), values=values)
     for event in invoked.get("events", ()):
+        at = f"{event[0] / _NS_PER_MS:.1f} ms"
         if event[1] == "http.disconnect":
-            yield f"  the client was gone after {event[0] / _NS_PER_MS:.1f} ms"
+            yield f"  the client was gone after {at}"
+        elif event[1] == "websocket.disconnect":
+            yield f"  after {at} the client left, code {event[2]}"
+        elif event[1] == "websocket.receive":
+            yield _line(f"  after {at}: {shown(event[2])}", values=values)
 
 
 def _joined(pieces: Iterable[Any]) -> str | bytes:
@@ -168,7 +175,8 @@ def _call(recording: Recording, number: int, interaction: Interaction, *, values
     start_ms = interaction.started_ns / _NS_PER_MS
     took_ms = (interaction.ended_ns - interaction.started_ns) / _NS_PER_MS
     mark = "*" if interaction.effect else " "
-    asked = f"{interaction.boundary}  {_asked(interaction)}"
+    label = f" ({interaction.label})" if interaction.label else ""
+    asked = f"{interaction.boundary}{label}  {_asked(interaction)}"
     head = f"{number:4}{mark} +{start_ms:8.1f} ms {took_ms:7.1f} ms  {_lane(recording, interaction.lane)}"
     answered = _answered(interaction)
     lines = [_line(f"{head}{asked}", values=values), _line(f"{_BESIDE_NUMBERS}  → {answered}", values=False)]
@@ -283,6 +291,8 @@ def _outcome(outcome: Any, *, values: bool) -> Iterator[str]:
         yield f"< {response['status']} {_phrase(response['status'])}{cut}"
         yield from _headers(response.get("headers", ()), values=values)
         yield from _body(response.get("body"), values=values)
+        for message in response.get("messages", ()):
+            yield _line(f"  {shown(message)}", values=values)
     if outcome.get("disconnected"):
         yield "< the client disconnected"
     error = outcome.get("error")

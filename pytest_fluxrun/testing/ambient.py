@@ -17,17 +17,19 @@ from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import Drift
 from pytest_fluxrun.recording.dumping import dump_preamble
 from pytest_fluxrun.recording.recorder import Recorder
+from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.event_loop import call
-from pytest_fluxrun.replaying.replayer import Answers, Replayer
+from pytest_fluxrun.replaying.replayer import Replayer
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Recording, Run
+from pytest_fluxrun.testing.exercises import Exercised
 
 __all__ = ["AmbientContract"]
 
 _RUN_ID = "01jd3k5v8sy9qf4m2w6x7zabcd"
 
 
-class AmbientContract:
+class AmbientContract(Exercised):
     """What every ambient boundary must do. Subclass it as `TestX`.
 
     Attributes:
@@ -39,12 +41,6 @@ class AmbientContract:
     seams: ClassVar[tuple[Seams, ...]]
     exercises: ClassVar[Mapping[str, Callable[[], Any]]]
     constant: ClassVar[frozenset[str]] = frozenset()
-
-    @classmethod
-    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """One test per exercise where a test asks for one."""
-        if "exercise" in metafunc.fixturenames:
-            metafunc.parametrize("exercise", list(cls.exercises), ids=list(cls.exercises))
 
     @pytest.fixture(autouse=True)
     def _installed(self) -> Iterator[None]:
@@ -63,7 +59,7 @@ class AmbientContract:
         with entered(recorder.lane):
             read = self.exercises[exercise]()
         recorder.close()
-        run = Run(_RUN_ID, "contract", "contract", "function", None, None, dump_preamble(recorder))
+        run = Run(_RUN_ID, "contract", "contract", "function", None, None, dump_preamble(recorder).recording)
         return read, Run.from_payload(run.to_payload()).recording
 
     def replay(self, exercise: str, recording: Recording) -> tuple[Any, Replayer]:
@@ -112,7 +108,7 @@ class AmbientContract:
         with entered(recorder.lane):
             self.exercises[exercise]()
         recorder.close()
-        recording = dump_preamble(recorder)
+        recording = dump_preamble(recorder).recording
 
         assert () == recording.segments
         assert {} == recording.reads

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundary import Boundary, Call, Uncovered
 from pytest_fluxrun.context import Clock, Lane, entered
 from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.values import Value, decode, encode
@@ -23,6 +23,7 @@ from pytest_fluxrun.values import Value, decode, encode
 __all__ = ["JumpingClock", "MemoryRecorder", "MemoryReplayer", "Recorded"]
 
 R = TypeVar("R")
+_CANCELLED = "asyncio.exceptions:CancelledError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,15 @@ class JumpingClock:
 
     def new_event_loop(self) -> Any:
         """A real loop."""
-        return asyncio.new_event_loop()
+        with entered(None):  # a seam of asyncio would ask this clock again
+            return asyncio.new_event_loop()
 
 
 class _MemorySession:
     clock: Clock | None = None
     preamble = False
     closed = False
+    answers = False
 
     def __init__(self) -> None:
         self.lane = Lane(self)
@@ -141,6 +144,12 @@ class _MemorySession:
             yield
 
 
+class _Finished(list[Recorded]):
+    """What was recorded, and the reads beside it by (source, key)."""
+
+    reads: dict[tuple[str, str], list[Value]]
+
+
 @dataclass(slots=True)
 class _Crossing:
     boundary: Boundary[Any]
@@ -151,11 +160,17 @@ class _Crossing:
 
 
 class MemoryRecorder(_MemorySession):
-    """Makes every call live and keeps references; `finish` dumps them."""
+    """Makes every call live and keeps references; `finish` dumps them.
+
+    Attributes:
+        refused: names of uncovered libraries that were called.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._crossings: list[_Crossing] = []
+        self._reads: dict[tuple[str, str], list[Value]] = {}
+        self.refused: list[str] = []
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the live call and keep its answer or error."""
@@ -177,9 +192,26 @@ class MemoryRecorder(_MemorySession):
                 crossing.error = error
                 raise
 
+    def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
+        """What comes isn't known: nothing."""
+        del boundary, call
+        return None
+
+    def uncovered(self, library: Uncovered) -> None:
+        """Note it."""
+        self.refused.append(library.name)
+
+    def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
+        """Read live and keep the value."""
+        value = live()
+        self._reads.setdefault((source, key), []).append(through_json(encode(value)))
+        return value
+
     def finish(self) -> list[Recorded]:
         """Dump what was recorded, as the writer's thread does after a run."""
-        return [self._recorded(crossing) for crossing in self._crossings]
+        finished = _Finished(self._recorded(crossing) for crossing in self._crossings)
+        finished.reads = self._reads
+        return finished
 
     def _begin(self, boundary: Boundary[Any], call: Call) -> _Crossing:
         crossing = _Crossing(boundary, call)
@@ -216,12 +248,23 @@ class MemoryReplayer(_MemorySession):
         unrecorded: the first miss, or None.
     """
 
+    answers = True
+
     def __init__(self, recorded: list[Recorded], *, clock: Clock | None = None) -> None:
         super().__init__()
         self.clock = clock
         self.unrecorded: UnrecordedCall | None = None
         self._recorded = recorded
-        self._queues: dict[tuple[str, str], deque[Recorded]] | None = None
+        self._queues: dict[str, defaultdict[str, deque[Recorded]]] = {}
+        reads = recorded.reads if isinstance(recorded, _Finished) else {}
+        self._reads = {key: deque(values) for key, values in reads.items()}
+
+    def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
+        """The recorded values in order, then the last one again; live where there is none."""
+        values = self._reads.get((source, key))
+        if not values:
+            return live()
+        return decode(values.popleft() if len(values) > 1 else values[0])
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """The recorded answer or error; `live` is never called."""
@@ -240,36 +283,57 @@ class MemoryReplayer(_MemorySession):
         """`call` for awaitables."""
         if call.prepare is not None:
             await call.prepare()
+        queue = self._queue(boundary, call)
+        if queue and queue[0].failed and queue[0].answer.get("type") == _CANCELLED:
+            queue.popleft()
+            await asyncio.get_running_loop().create_future()  # only the app's own timer ended the wait for it
 
         def never() -> R:
             raise AssertionError(f"{live} was called")
 
         return self.call(boundary, call, never)
 
+    def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
+        """Take what answers the call and keep it in the call."""
+        call.found = self._find(boundary, call)
+        return call.found.answer if call.found is not None and call.found.failed else None
+
+    def uncovered(self, library: Uncovered) -> None:
+        """Refuse it, latched."""
+        self.unrecorded = UnrecordedCall(f"{library.name} is not covered", asked=library.name)
+        raise self.unrecorded
+
     def unplayed(self) -> list[Recorded]:
         """What no call has asked for."""
-        if self._queues is None:
-            return self._recorded
-        return [recorded for queue in self._queues.values() for recorded in queue]
+        asked = [recorded for queues in self._queues.values() for queue in queues.values() for recorded in queue]
+        return asked + [recorded for recorded in self._recorded if recorded.kind not in self._queues]
 
     def _find(self, boundary: Boundary[Any], call: Call) -> Recorded | None:
+        if call.found is not None:
+            found, call.found = call.found, None
+            kept: Recorded = found
+            return kept
         if self.unrecorded is not None:
             raise self.unrecorded
-        if self._queues is None:
-            self._queues = defaultdict(deque)
-            for recorded in self._recorded:
-                canonical = boundary.kind.canonical(decode(recorded.request))
-                self._queues[recorded.kind, canonical].append(recorded)
-        form = call.form()
-        queue = self._queues.get((boundary.kind.name, boundary.kind.canonical(form)))
+        queue = self._queue(boundary, call)
         if queue:
             return queue.popleft()
         if call.otherwise is not None:
             return None
         self.unrecorded = UnrecordedCall(
-            "the call is not recorded", asked=f"{boundary.name} {boundary.kind.text(form)}"
+            "the call is not recorded", asked=f"{boundary.name} {boundary.kind.text(call.form())}"
         )
         raise self.unrecorded
+
+    def _queue(self, boundary: Boundary[Any], call: Call) -> deque[Recorded] | None:
+        """What is left of the interactions that equal a call."""
+        kind = boundary.kind
+        if kind.name not in self._queues:
+            queues = self._queues[kind.name] = defaultdict(deque)
+            for recorded in self._recorded:
+                if recorded.kind == kind.name:
+                    queues[kind.canonical(decode(recorded.request))].append(recorded)
+        return self._queues[kind.name].get(kind.canonical(call.form()))
 
 
 def through_json(value: Value) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytest_fluxrun.values import typed
@@ -14,6 +14,9 @@ __all__ = ["is_large", "snapshot"]
 
 _MAX_DEPTH = 64
 _CHARACTERS_PER_ITEM = 64
+_UNCHANGING = frozenset({str, int, float, bool, bytes, type(None)})
+_TEXTS = frozenset({str, bytes, bytearray})
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
 
 def snapshot(obj: Any) -> Any:
@@ -59,8 +62,13 @@ def _deep_copy(obj: Any) -> Any:
 Copier = Callable[[Any, Callable[[Any], Any]], Any]
 
 
+def _each(items: Iterable[Any], each: Callable[[Any], Any]) -> list[Any]:
+    """The items, copied where they may change: few do, and a call for each of the others is most of the cost."""
+    return [item if type(item) in _UNCHANGING else each(item) for item in items]
+
+
 def _tuple(items: tuple[Any, ...], each: Callable[[Any], Any]) -> tuple[Any, ...]:
-    fresh = [each(item) for item in items]
+    fresh = _each(items, each)
     return items if all(a is b for a, b in zip(items, fresh, strict=True)) else tuple(fresh)
 
 
@@ -72,9 +80,11 @@ def _mapping(mapping: dict[Any, Any], each: Callable[[Any], Any]) -> dict[Any, A
 
 
 _COPIERS: dict[type, Copier] = {
-    list: lambda items, each: [each(item) for item in items],
+    list: _each,
     tuple: _tuple,
-    dict: lambda mapping, each: {key: each(item) for key, item in mapping.items()},
+    dict: lambda mapping, each: {
+        key: item if type(item) in _UNCHANGING else each(item) for key, item in mapping.items()
+    },
     set: lambda members, _: members.copy(),
     bytearray: lambda data, _: data[:],
     memoryview: lambda view, _: view if view.readonly else memoryview(view.tobytes()).cast(view.format),
@@ -90,20 +100,17 @@ def is_large(value: Any, *, most: int = 100_000) -> bool:
 
     Costs little for a large flat one: its length alone decides. Cycles count as large.
     """
-    count, waiting = 0, [value]
+    count, waiting = 0, [[value]]
     while waiting:
-        one = waiting.pop()
-        kind = type(one)
-        if kind in (str, bytes, bytearray):
-            count += len(one) // _CHARACTERS_PER_ITEM
-        elif kind is dict:
-            count += len(one)
-            if count <= most:
-                waiting += [*one.values()]
-        elif kind in (list, tuple, set, frozenset):
-            count += len(one)
-            if count <= most:
-                waiting += one
+        for one in waiting.pop():
+            kind = type(one)
+            if kind in _TEXTS:
+                count += len(one) // _CHARACTERS_PER_ITEM
+            elif kind in _CONTAINERS:
+                count += len(one)
+                if count > most:
+                    return True
+                waiting.append([*(one.values() if kind is dict else one)])
         if count > most:
             return True
     return False

@@ -37,7 +37,7 @@ def _dump(error: BaseException, above: frozenset[int], depth: int) -> Value:
     attributes, left_out = _attributes(error)
     arguments = _arguments(error)
     dumped: dict[str, Value] = {
-        "type": f"{kind.__module__}:{kind.__qualname__}",
+        "type": error.type_name if isinstance(error, RecordedError) else _name_of(kind),
         "args": [encode_or_opaque(_shown(argument)) for argument in arguments],
         "message": encode_or_opaque(_message(error)),
         "attributes": attributes,
@@ -47,6 +47,8 @@ def _dump(error: BaseException, above: frozenset[int], depth: int) -> Value:
     errors = {str(index): argument for index, argument in enumerate(arguments) if isinstance(argument, BaseException)}
     if errors and depth < _MAX_CHAIN:  # their own chains are most often this error's
         dumped["errors"] = {index: _dump(argument, above, _MAX_CHAIN) for index, argument in errors.items()}
+    if signals := {str(index): _names_of(argument) for index, argument in enumerate(arguments) if _names_of(argument)}:
+        dumped["signals"] = signals
     if notes := [encode_or_opaque(note) for note in getattr(error, "__notes__", ()) if isinstance(note, str)]:
         dumped["notes"] = notes
     if error.__suppress_context__:
@@ -70,10 +72,23 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
 
 def _shown(argument: Any) -> Any:
     """An argument as it is kept; of an error (httpcore wraps them so) its text, as it is dumped as an error beside."""
-    return _message(argument) if isinstance(argument, BaseException) else argument
+    return _message(argument) if isinstance(argument, BaseException) else _names_of(argument) or argument
+
+
+def _names_of(argument: Any) -> list[str]:
+    """The names of a list of error classes, which is what an error of `decimal` holds; else nothing."""
+    if type(argument) is not list or not all(isinstance(one, type) and issubclass(one, Exception) for one in argument):
+        return []
+    return [_name_of(one) for one in argument]
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def _message(error: BaseException) -> str:
+    if isinstance(error, RecordedError):
+        return error.message
     try:
         return str(error)
     except Exception:  # `__str__` is the app's; the type and the arguments still tell
@@ -158,8 +173,13 @@ def _loaded_class(name: str) -> type[BaseException] | None:
 def _build(kind: type[BaseException], value: Value) -> BaseException | None:
     base = next(cls for cls in kind.__mro__ if cls.__module__ == "builtins")
     errors = value.get("errors", {})
+    signals = value.get("signals", {})
     args: tuple[Any, ...] = tuple(
-        _load(errors[str(index)]) if str(index) in errors else _argument(argument)
+        _load(errors[str(index)])
+        if str(index) in errors
+        else [_loaded_class(name) or name for name in signals[str(index)]]
+        if str(index) in signals
+        else _argument(argument)
         for index, argument in enumerate(value["args"])
     )
     if "group" in value:
@@ -172,6 +192,8 @@ def _build(kind: type[BaseException], value: Value) -> BaseException | None:
         base.__init__(error, *args)  # type: ignore[misc]  # fills the C fields; no constructor of the app runs
     except TypeError:  # the app replaced `args` with some that the built-in class doesn't take
         error.args = args
+    if isinstance(error, OSError) and error.filename is not None and "filename" not in value["attributes"]:
+        error.filename, error.args = None, args  # a class of the app whose third argument is no file's name
     return error
 
 

@@ -51,11 +51,16 @@ class _Encoder:
 
     def value(self, obj: Any) -> Value:
         kind: Any = type(obj)
-        if obj is None or kind is bool:
+        if obj is None or kind is bool or (kind is str and obj.isascii()):
             return obj
         scalar = SCALARS.get(kind)
         if scalar is not None:
-            return scalar(obj) if not self.opaque else self._guarded(scalar, obj)
+            try:
+                return scalar(obj)
+            except ValueNotEncodable:
+                if not self.opaque:
+                    raise
+                return _opaque(obj)
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise _OutOfBounds(
@@ -67,17 +72,12 @@ class _Encoder:
         return encoded
 
     def each(self, items: Iterable[Any]) -> list[Value]:
-        encoded = [self.value(item) for item in items]
+        # texts here, and not by `SCALARS`: they are most of what is encoded on an app's threads
+        encoded = [item if type(item) is str and item.isascii() else self.value(item) for item in items]
         self.nodes += len(encoded) + 1
         if self.nodes > MAX_NODES:
             raise _OutOfBounds("a value can't be recorded", why=f"it has more than {MAX_NODES} parts")
         return encoded
-
-    def _guarded(self, scalar: Callable[[Any], Value], obj: Any) -> Value:
-        try:
-            return scalar(obj)
-        except ValueNotEncodable:
-            return _opaque(obj)
 
     def _typed(self, obj: Any) -> Value:
         cls: Any = type(obj)
@@ -124,9 +124,16 @@ def _opaque(obj: Any) -> Value:
 
 
 def _dict(encoder: _Encoder, mapping: dict[Any, Any]) -> Value:
-    if all(type(key) is str and key != "~" and (key.isascii() or is_utf8(key)) for key in mapping):
+    if _are_plain(mapping):
         return dict(zip(mapping, encoder.each(mapping.values()), strict=True))
     return tagged("dict", _pairs(encoder, mapping))
+
+
+def _are_plain(keys: Iterable[Any]) -> bool:
+    for key in keys:  # noqa: SIM110 - `all` of a generator takes half as long again
+        if type(key) is not str or key == "~" or not (key.isascii() or is_utf8(key)):
+            return False
+    return True
 
 
 def _pairs(encoder: _Encoder, mapping: dict[Any, Any]) -> list[Value]:
@@ -185,6 +192,8 @@ def encode_or_opaque(obj: Any, *, rebuilt_by: Any = None) -> Value:
         rebuilt_by: the annotation with which the value will be decoded: a typed object whose class it doesn't reach is
             opaque at once, so that a run's readiness is known when it is recorded. None: not known yet.
     """
+    if obj is None or (type(obj) is str and obj.isascii()):  # an environment variable: no encoder for it
+        return obj
     classes = None if rebuilt_by is None else typed.reachable(rebuilt_by)
     try:
         return _Encoder(opaque=True, classes=classes).value(obj)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gzip
 import json
 import os
+import shutil
 import socket
 import sqlite3
+import ssl
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -17,11 +22,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import brotli
 import pytest
+import trustme
+import zstandard
+
+from tests.boundaries.canned import CannedOutside
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # head and body in one packet: else each kept-alive answer waits 40 ms for an acknowledgement
     server: HttpOutside.Server
 
     def log_message(self, *_: object) -> None:
@@ -56,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and status not in (204, 304):
             self.wfile.write(body)
 
     def answer_json(self, body: bytes) -> None:
@@ -65,11 +76,38 @@ class _Handler(BaseHTTPRequestHandler):
     def answer_echo(self, body: bytes) -> None:
         self._send(201, body, content_type=self.headers.get("Content-Type", "application/octet-stream"))
 
+    def answer_authorization(self, _: bytes) -> None:
+        self._send(200, self.headers.get("Authorization", "none").encode(), content_type="text/plain")
+
     def answer_length(self, body: bytes) -> None:
         self._send(200, str(len(body)).encode(), content_type="text/plain")
 
     def answer_gzip(self, _: bytes) -> None:
         self._send(200, gzip.compress(b'{"zipped": true}' * 50, mtime=0), Content_Encoding="gzip")
+
+    def answer_brotli(self, _: bytes) -> None:
+        self._send(200, brotli.compress(b'{"packed": true}' * 50), Content_Encoding="br")
+
+    def answer_zstd(self, _: bytes) -> None:
+        self._send(200, zstandard.ZstdCompressor().compress(b'{"packed": true}' * 50), Content_Encoding="zstd")
+
+    def answer_large(self, _: bytes) -> None:
+        self._send(200, b"0123456789abcdef" * 65_536, content_type="text/plain")
+
+    def answer_parts(self, _: bytes) -> None:
+        part = b"--of-two\r\nContent-Type: application/json\r\n\r\n"
+        body = part + b'{"part": 1}\r\n' + part + b'{"part": 2}\r\n--of-two--\r\n'
+        self._send(200, body, content_type="multipart/mixed; boundary=of-two")
+
+    def answer_flaky(self, _: bytes) -> None:
+        self.server.asked += 1
+        if self.server.asked % 2:
+            self._send(503, b"busy", content_type="text/plain", Retry_After="0")
+        else:
+            self._send(200, b"well", content_type="text/plain")
+
+    def answer_hangup(self, _: bytes) -> None:
+        self.close_connection = True
 
     def answer_status(self, _: bytes) -> None:
         self._send(int(self.path.rsplit("/", 1)[1]), b'{"error": "as asked"}')
@@ -128,43 +166,84 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class HttpOutside:
-    """A threaded server on 127.0.0.1: `url` without a slash at its end, `refused` the URL of a port with no server."""
+    """A threaded server on 127.0.0.1.
+
+    Attributes:
+        url: its URL without a slash at its end; `secure` is the same server over TLS, made on first use.
+        ca_file: the certificate authority that signed the certificate of `secure`.
+        refused: the URL of a port with no server; `nowhere` one whose host has no address.
+    """
+
+    nowhere = "http://nowhere.invalid"
 
     class Server(ThreadingHTTPServer):
         """Counts its requests."""
 
         daemon_threads = True
         hits = 0
+        asked = 0
         gone: threading.Event
 
         def handle_error(self, *_: object) -> None:
             """A client that goes away in the middle is part of the tests."""
 
     def __init__(self) -> None:
-        self.server = self.Server(("127.0.0.1", 0), _Handler)
-        self.server.gone = threading.Event()
+        self._gone = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._servers: list[HttpOutside.Server] = []
+        self.server = self._serve()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self._free = socket.socket()
         self._free.bind(("127.0.0.1", 0))
         self.refused = f"http://127.0.0.1:{self._free.getsockname()[1]}"
-        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
         self._served = True
 
+    def _serve(self, context: ssl.SSLContext | None = None) -> Server:
+        server = self.Server(("127.0.0.1", 0), _Handler)
+        server.gone = self._gone
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        self._servers.append(server)
+        self._threads.append(thread)
+        return server
+
+    @functools.cached_property
+    def secure(self) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _certificate()[1].configure_cert(context)
+        return f"https://127.0.0.1:{self._serve(context).server_port}"
+
+    @property
+    def ca_file(self) -> str:
+        return _certificate()[0]
+
     def calls(self) -> int:
-        return self.server.hits
+        return sum(server.hits for server in self._servers)
 
     def reset(self) -> None:
-        """The server keeps no state."""
+        self.server.asked = 0
 
     def take_away(self) -> None:
         if self._served:
             self._served = False
-            self.server.gone.set()
-            self.server.shutdown()
-            self._thread.join()
-            self.server.server_close()
+            self._gone.set()
+            for server, thread in zip(self._servers, self._threads, strict=True):
+                server.shutdown()
+                thread.join()
+                server.server_close()
             self._free.close()
+
+
+@functools.cache
+def _certificate() -> tuple[str, trustme.LeafCert]:
+    """A certificate authority's file and a certificate of it for this machine; one pair per process."""
+    authority = trustme.CA()
+    path = Path(tempfile.mkdtemp(prefix="fluxrun-ca-")) / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return str(path), authority.issue_cert("127.0.0.1", "localhost")
 
 
 class FileOutside:
@@ -222,3 +301,11 @@ def file_outside(tmp_path: Path) -> Iterator[Any]:
     outside = FileOutside(tmp_path / "shop.db")
     yield outside
     assert outside.stays_away(), "the file came back"
+
+
+@pytest.fixture
+def canned() -> Iterator[CannedOutside]:
+    """The server of fixed answers."""
+    outside = CannedOutside()
+    yield outside
+    outside.take_away()

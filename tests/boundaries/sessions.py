@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -56,6 +57,8 @@ class _Base:
 class Recorder(_Base):
     """Makes live calls and keeps them."""
 
+    answers = False
+
     def call(self, boundary: Any, call: Any, live: Callable[[], Any]) -> Any:
         """See `boundary.Session`."""
         kept = self._kept(boundary, call)
@@ -100,6 +103,8 @@ class Recorder(_Base):
 
 class Replayer(_Base):
     """Serves a record by canonical call and never goes live for a call."""
+
+    answers = True
 
     def __init__(self, record: Record) -> None:
         super().__init__(record)
@@ -151,11 +156,27 @@ def recorded() -> Any:
 
 
 @contextmanager
+def alone(*libraries: Seams) -> Iterator[None]:
+    """The seams of these libraries, installed for the block, and no others."""
+    others = patching.installed_patches()
+    patching.restore_all()
+    try:
+        for library in libraries:
+            for name in library.modules:
+                patching.install(library.patches(import_module(name)))
+        yield
+    finally:
+        patching.restore_all()
+        patching.install(others)
+
+
+@contextmanager
 def seams(boundary: Seams, *modules: Any) -> Any:
-    """A boundary's patches, installed for the block."""
+    """A boundary's patches, installed for the block: also those of a process that replays."""
     try:
         for module in modules:
             patching.install(boundary.patches(module))
+            patching.install(boundary.replay_patches(module))
         yield
     finally:
         patching.restore_all()

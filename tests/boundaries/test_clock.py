@@ -268,7 +268,7 @@ def test_interpreter_ends_cleanly(program: str) -> None:
 @native
 def test_subinterpreter_is_refused_and_reads_real_time() -> None:
     """The hooks serve the main interpreter; another one may not load them and is not disturbed by them."""
-    interpreters = pytest.importorskip("_xxsubinterpreters")
+    interpreters = pytest.importorskip("_xxsubinterpreters", reason="CPython 3.13 names it otherwise")
     interpreter = interpreters.create()
     try:
         interpreters.run_string(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -135,3 +137,55 @@ def test_submitting_after_shutdown_doesnt_stop_a_replays_clock(replay):
     replay.call(body)
 
     assert 1 == replay.now_s
+
+
+def test_callback_of_a_future_runs_in_a_lane(recorded_lane):
+    """Numbered where it was added, whoever calls it; one of C and one of asyncio's spend none."""
+    lanes, gate, appended = [], threading.Event(), []
+
+    class Listener:
+        def done(self, future):
+            lanes.append(("method", _path()))
+
+    def told(word, future):
+        lanes.append((word, _path()))
+
+    with ThreadPoolExecutor(1) as pool, entered(recorded_lane):
+        future = pool.submit(gate.wait, 5)
+        future.add_done_callback(functools.partial(told, "first"))
+        future.add_done_callback(Listener().done)
+        future.add_done_callback(appended.append)
+        gate.set()
+        pool.submit(int).result()
+        future.add_done_callback(functools.partial(told, "last"))
+
+    names = [(word, path[0][0].rsplit(".", 1)[-1], path[0][1]) for word, path in lanes]
+    assert [("first", "told", 1), ("method", "done", 1), ("last", "told", 2)] == names
+    assert [future] == appended
+
+
+def test_waiting_for_a_job_spends_one_lane(recorded_lane):
+    """The job's own: what asyncio chains to its future is none of the app's."""
+
+    async def body():
+        with entered(recorded_lane):
+            await asyncio.get_running_loop().run_in_executor(None, int)
+            return recorded_lane._spawned
+
+    assert 1 == asyncio.run(body())
+
+
+def test_callback_of_a_future_waits_in_virtual_time(replay):
+    """On the worker's thread, as a part of the run."""
+
+    def body():
+        told = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(time.sleep, 2)
+            future.add_done_callback(lambda _: (time.sleep(3), told.set()))
+            assert told.wait(timeout=30)
+
+    replay.call(body)
+
+    assert 5 == replay.now_s
+    assert 0 == replay.clock.forced

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from random import random as copied
 from typing import Any
 
+import anyio.to_thread
 import orjson
 import pytest
 
@@ -104,6 +105,18 @@ def test_every_source_is_served_bit_for_bit() -> None:
 
     assert recorded == replayed.result
     assert () == replayed.drifts
+
+
+@native
+@pytest.mark.usefixtures("lane_seams")
+def test_what_a_library_draws_in_a_job_is_the_runs() -> None:
+    """No code of an app calls it there: FastAPI's `background.add_task(celery_task.delay)` draws a message's id so."""
+
+    async def job() -> uuid.UUID:
+        return await anyio.to_thread.run_sync(uuid.uuid4)
+
+    drawn, recording = record(lambda: anyio.run(job))
+    assert drawn == replay(recording, lambda: anyio.run(job)).result
 
 
 @pytest.mark.usefixtures("pure")

@@ -15,6 +15,7 @@ import pytest
 from pytest_fluxrun import patching
 from pytest_fluxrun.boundaries import httpx as httpx_boundary
 from pytest_fluxrun.boundaries import httpx2 as httpx2_boundary
+from pytest_fluxrun.boundaries.http import exchange
 from pytest_fluxrun.boundary import Call
 from pytest_fluxrun.errors import DamagedBundle, OpaqueValue, UnrecordedCall
 from pytest_fluxrun.testing.boundary import BoundaryContract
@@ -334,7 +335,7 @@ def test_answer_over_the_bound_can_not_be_replayed(
     seams: None, http_outside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer larger than the bound reaches the app whole, is not kept, and is refused at replay."""
-    monkeypatch.setattr(httpx_boundary, "_MAX_BODY_BYTES", 8)
+    monkeypatch.setattr(exchange, "_MAX_BODY_BYTES", 8)
     recorder = MemoryRecorder()
     with recorder.open():
         body = httpx.get(f"{http_outside.url}/json", verify=TLS).content

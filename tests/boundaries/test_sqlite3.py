@@ -362,7 +362,7 @@ def test_fetching_on_after_the_recorded_rows_is_an_unrecorded_call(connection: A
     recorded = recorded_on(connection, lambda opened_: opened_.execute("SELECT id FROM item").fetchone())
     replayer = MemoryReplayer(recorded)
 
-    with replayer.open(), pytest.raises(UnrecordedCall, match="fetching on after row 1"):
+    with replayer.open(), pytest.raises(UnrecordedCall, match="reading on after row 1"):
         connection.execute("SELECT id FROM item").fetchall()
 
     assert replayer.unrecorded is not None
@@ -460,3 +460,55 @@ def test_damaged_answer_is_refused() -> None:
     """A stored answer without its fields is a DamagedBundle, not a KeyError."""
     with pytest.raises(DamagedBundle):
         sqlite3_boundary.boundary.load({"columns": None}, Call({}))
+
+
+def test_binds_spelled_as_literals_are_no_call(file_outside: Any) -> None:
+    """What Django's debugging cursor asks after each statement is recorded nowhere, and answered where no file is."""
+    spelled = "SELECT QUOTE(?), QUOTE(?)", ("it's", 7)
+    others = patching.installed_patches()
+    patching.install(sqlite3_boundary.boundary.patches(sqlite3))
+
+    def asked() -> Any:
+        with contextlib.closing(sqlite3.connect(file_outside.path)) as connection:
+            return connection.execute(*spelled).fetchone()
+
+    recorder = MemoryRecorder()
+    with recorder.open():
+        expected = asked()
+    recorded = recorder.finish()
+    file_outside.take_away()
+    with MemoryReplayer(recorded).open():
+        again = asked()
+    patching.restore_all()
+    patching.install(others)
+
+    assert expected == again == ("'it''s'", "7")
+    assert ["CONNECT"] == [one.request["sql"] for one in recorded]
+
+
+def test_an_answer_from_outside_the_transaction_does_not_end_it(file_outside: Any) -> None:
+    """A read that was recorded before BEGIN, asked again behind it, leaves the transaction open for its COMMIT."""
+    others = patching.installed_patches()
+    patching.install(sqlite3_boundary.boundary.patches(sqlite3))
+
+    def asked(*, again: bool) -> list[bool]:
+        with contextlib.closing(sqlite3.connect(file_outside.path, isolation_level=None)) as connection:
+            connection.execute("SELECT name FROM item").fetchall()
+            connection.execute("BEGIN")
+            if again:
+                connection.execute("SELECT name FROM item").fetchall()
+            inside = connection.in_transaction
+            connection.commit()
+            return [inside, connection.in_transaction]
+
+    recorder = MemoryRecorder()
+    with recorder.open():
+        asked(again=False)
+    recorded = recorder.finish()
+    file_outside.take_away()
+    with MemoryReplayer([*recorded, recorded[1]]).open():
+        states = asked(again=True)
+    patching.restore_all()
+    patching.install(others)
+
+    assert [True, False] == states

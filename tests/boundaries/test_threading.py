@@ -198,3 +198,19 @@ def test_seams_are_restored(lane_seams):
     assert "fluxrun" not in threading.Thread.start.__code__.co_filename
     assert "fluxrun" not in threading.Condition.wait.__code__.co_filename
     assert not hasattr(_thread.start_new_thread, "__wrapped__")
+
+
+def test_thread_that_is_given_a_context_has_a_lane_of_its_own(recorded_lane):
+    """`target=context.run`: named after the function, and not in the lane of the code whose context was copied."""
+    lanes = queue.SimpleQueue()
+    variable = contextvars.ContextVar("variable")
+
+    def work(number):
+        lanes.put((number, variable.get(), repr(current_lane()).rsplit(".", 1)[-1]))
+
+    with entered(recorded_lane):
+        variable.set("copied")
+        _in_thread(recorded_lane, target=contextvars.copy_context().run, args=(work, 1))
+        _thread.start_new_thread(contextvars.copy_context().run, (work, 2))
+
+    assert [(1, "copied", "work#1"), (2, "copied", "work#2")] == [lanes.get(timeout=5), lanes.get(timeout=5)]

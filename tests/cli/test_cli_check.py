@@ -8,14 +8,16 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_fluxrun.bundle import Producer, Trust, read_trust, write_trust
+from pytest_fluxrun.bundle import Algorithm, Producer, ProjectKey, Trust, read_trust, write_trust
 from pytest_fluxrun.judgement.guard import Guard, write_guard
+from pytest_fluxrun.run import Orphan
 
 
 def findings(shop: Any, *, code: int, subject: str) -> list[str]:
@@ -36,7 +38,7 @@ def test_a_sound_project_has_no_failure(shop: Any, monkeypatch: pytest.MonkeyPat
     assert "sample = 0.5, from the variable FLUXRUN_SAMPLE" in output
     assert f"release = 'r42', from {shop.root}/pyproject.toml:5 [tool.fluxrun]" in output
     assert "token = (set)" in output
-    assert "entries    orders.price (function)" in output
+    assert "entries    orders.price is the function pricing.price" in output
     assert "sqlite3" in output
     assert shop.token.to_text() not in output
 
@@ -220,4 +222,33 @@ def test_the_probe_records_nothing_and_answers_in_json(shop: Any) -> None:
 
     assert line.startswith("ok")
     answer = done.stdout.splitlines()[-1].removeprefix("fluxrun-entries ")
-    assert [["orders.price", "function"]] == json.loads(answer)
+    assert [["orders.price", "the function pricing.price"]] == json.loads(answer)
+
+
+def test_calls_that_reached_no_run_are_named(shop: Any) -> None:
+    """With their thread and place, added up over the runs, and with what to do."""
+    lost = Orphan("httpx", "POST https://pay.example", "scheduler", "shop/jobs.py:31", "no-run", 2)
+    late = Orphan("sqlite3", "INSERT INTO log VALUES (?)", "", "", "run-over", 1)
+    for orphans in ((lost,), (lost, late), ()):
+        shop.store(replace(shop.function_run(), orphans=orphans))
+
+    first, second = findings(shop, code=0, subject="calls")
+
+    assert first.startswith("warn")
+    assert "httpx POST https://pay.example from thread 'scheduler' in shop/jobs.py:31 reached no run, 4 times" in first
+    assert "next: start it inside a run, or decorate its function with @fluxrun.capture" in first
+    assert "sqlite3 INSERT INTO log VALUES (?) came when its run was over, 1 time" in second
+    assert "next: wait for it before the entry returns" in second
+
+
+def test_no_lost_call_is_said_with_what_was_read(shop: Any) -> None:
+    """A run that can't be opened is no proof."""
+    shop.store(shop.function_run())
+    stranger = ProjectKey.generate(Algorithm.X25519)
+    run = shop.function_run()
+    shop.store_bytes(run, shop.bundle(run, recipient=stranger))
+
+    (line,) = findings(shop, code=0, subject="calls")
+
+    assert line.startswith("ok")
+    assert "none is known to have reached no run (1 run read; 1 could not be opened: " in line

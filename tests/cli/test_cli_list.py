@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
@@ -145,3 +146,47 @@ def test_what_a_bundle_names_cannot_steer_the_terminal(shop: Any) -> None:
     (shop.root / "runs" / "\x1b[2J.fluxrun").write_bytes(b"x" * 30)
 
     assert "\x1b" not in shop.fluxrun("list", code=1).stdout
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_the_runs_of_one_request_are_found_across_projects(shop: Any) -> None:
+    """By trace id, its beginning or a request id; in the order of time, each with its project."""
+    inner = replace(shop.function_run(started_ns=2_000_000_000), project="stock")
+    outer = shop.function_run(started_ns=1_000_000_000)
+    shop.store(inner, trace={"trace_id": TRACE, "parent_id": "00f067aa0ba902b7"})
+    shop.store(outer, trace={"trace_id": TRACE, "request_id": "request-7"})
+    shop.store(shop.function_run(), trace={"trace_id": TRACE[::-1]})
+    shop.store(shop.function_run())
+
+    by_id, by_beginning = (shop.fluxrun("list", f"--trace={wanted}").stdout for wanted in (TRACE, TRACE[:8]))
+    (by_request,) = lines_of(shop.fluxrun("list", "--trace=request-7").stdout)
+
+    assert by_id == by_beginning
+    assert [("shop", True), ("stock", True)] == [
+        (line.split()[3], run.id.startswith(line.split()[0]))
+        for run, line in zip((outer, inner), lines_of(by_id), strict=True)
+    ]
+    assert outer.id.startswith(by_request.split()[0])
+
+
+def test_a_trace_that_no_run_carries_is_an_error_that_says_where_it_looked(shop: Any) -> None:
+    """With what was there instead, and the next step."""
+    shop.store(shop.function_run(), trace={"trace_id": TRACE})
+    shop.store(shop.function_run())
+
+    told = shop.fluxrun("list", "--trace=request-7", code=2).stderr
+
+    assert "no run in runs carries the trace or request id 'request-7': of 2 runs there, 1 carry no id at all" in told
+    assert "--store" in told
+
+
+def test_the_beginning_of_several_traces_is_refused(shop: Any) -> None:
+    """It names them."""
+    for digit in "12":
+        shop.store(shop.function_run(), trace={"trace_id": "abcdabcd" + digit * 24})
+
+    told = shop.fluxrun("list", "--trace=abcdabcd", code=2).stderr
+
+    assert "begins 2 traces" in told

@@ -13,7 +13,9 @@ import pytest
 from pytest_fluxrun import entry as entries
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.entry import Ending, Entry
+from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.recording.recorder import Recorder
+from tests.entries.web_behaviours import Upstream, upstream
 
 
 class Recorded:
@@ -53,11 +55,13 @@ class Driving:
         self.loop = asyncio.new_event_loop()
         self.waited: list[int] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.lacking: list[str] = []
 
     def run(self, coroutine: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, 10))
 
-    def call(self, function: Callable[[], Any]) -> Any:
+    def call(self, function: Callable[[], Any], *, interruption: Any = None) -> Any:
+        self.interruption = interruption
         return function()
 
     async def until(self, offset_ns: int) -> None:
@@ -67,6 +71,10 @@ class Driving:
     def spawn(self, coroutine: Any) -> Any:
         self.tasks.append(self.loop.create_task(coroutine))
         return self.tasks[-1]
+
+    def lacks(self, asked: str) -> Exception:
+        self.lacking.append(asked)
+        return UnrecordedCall("the recorded request holds no more.", asked=asked)
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +91,13 @@ def runs() -> Recorded:
     recorded = Recorded()
     entries.set_opener(recorded.open_run)
     return recorded
+
+
+@pytest.fixture
+def outside() -> Iterator[Upstream]:
+    """The upstream that the web behaviours' apps ask."""
+    with upstream() as found:
+        yield found
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from pytest_fluxrun.context import current_lane
 from pytest_fluxrun.entries.asgi import entry
-from pytest_fluxrun.errors import RunNotReady
+from pytest_fluxrun.errors import RunNotReady, UnrecordedCall
 from pytest_fluxrun.registry import instrument
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
@@ -381,7 +381,7 @@ def test_instrumented_app_inside_another_is_one_run(runs):
     assert (b"ok", ["outer"]) == (server.body, [recorder.entry for recorder in runs.opened])
 
 
-def test_websockets_and_lifespan_are_no_runs(runs):
+def test_lifespan_and_unknown_scopes_are_no_runs(runs):
     """They pass through."""
     seen = []
 
@@ -389,10 +389,27 @@ def test_websockets_and_lifespan_are_no_runs(runs):
         seen.append((scope["type"], current_lane()))
 
     wrapped = instrument(app, name="web")
-    for kind in ("websocket", "lifespan"):
+    for kind in ("webtransport", "lifespan"):
         serve(wrapped, {"type": kind})
-    assert [("websocket", None), ("lifespan", None)] == seen
+    assert [("webtransport", None), ("lifespan", None)] == seen
     assert [] == runs.opened
+
+
+def test_recording_of_the_oldest_form_is_driven(driving):
+    """Without a type in the scope, and with rows that know the time of a message alone."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        await send(START)
+        await send({"type": "http.response.body", "body": message["body"] + scope["type"].encode()})
+
+    asked = {**scope(), "headers": [], "query_string": "", "raw_path": None}
+    del asked["type"]
+    recorded = {"scope": asked, "events": [[7, "http.request", "a ", False]], "broken": None}
+
+    outcome = entry.drive(instrument(app, name="web"), recorded, driving)
+
+    assert ("a http", [7]) == (outcome["response"]["body"], driving.waited)
 
 
 # -- lifespan
@@ -435,6 +452,17 @@ def test_failing_start_up_is_unready(driving):
         entry.boot(instrument(Starlette(lifespan=lifespan), name="web"), driving)
     assert ("start-up-failed",) == raised.value.reasons
     assert "DATABASE_URL" in raised.value.why
+
+
+def test_start_up_that_lacks_an_answer_is_no_app_without_lifespan(driving):
+    """A plain app lets UnrecordedCall out of its lifespan: that says nothing about the protocol."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise UnrecordedCall("call 1 is not in the run", asked="httpx GET http://rates/rate")
+
+    with pytest.raises(RunNotReady) as raised:
+        entry.boot(instrument(app, name="web"), driving)
+    assert "call 1 is not in the run" in raised.value.why
 
 
 @pytest.mark.parametrize("error", [AssertionError, KeyError, ValueError, RuntimeError, None])

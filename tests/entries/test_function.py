@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from pytest_fluxrun.context import current_lane, entered
 from pytest_fluxrun.entries.function import capture, entry
 from pytest_fluxrun.entry import registered_entry, set_opener
 from pytest_fluxrun.errors import DeadlineExceeded, EntryNotFound, SettingsError
 from pytest_fluxrun.recording.recorder import Recorder
-from pytest_fluxrun.values import decode
+from pytest_fluxrun.values import decode, has_opaque
 
 if TYPE_CHECKING:
     from array import array
@@ -293,6 +295,150 @@ def test_without_recording_the_function_runs_bare():
     thing = object()
     assert same(thing) is thing
     assert "same" == same.__name__
+
+
+class Shop:
+    """What a decorator meets in a class's body."""
+
+    def sell(self) -> None:
+        """A method."""
+
+    @classmethod
+    def open(cls) -> None:
+        """A class method."""
+
+
+@pytest.mark.parametrize("target", [Shop.sell, vars(Shop)["open"]])
+def test_method_is_refused_and_the_error_says_what_to_do(target: Any):
+    """Its object is in no bundle."""
+    with pytest.raises(SettingsError) as raised:
+        capture("it")(target)
+    assert "needs its object" in raised.value.why
+    assert "calls the method" in raised.value.next_step
+
+
+def test_static_and_bound_methods_are_functions(runs, driving):
+    """Decorated in the body, above `@staticmethod` or beneath it, or taken from an object."""
+
+    class Counter:
+        step = 2
+
+        @capture("above")
+        @staticmethod
+        def above(number: int) -> int:
+            return number + 1
+
+        @staticmethod
+        @capture("beneath")
+        def beneath(number: int) -> int:
+            return number + 1
+
+        def add(self, number: int) -> int:
+            return number + self.step
+
+    bound = capture("bound")(Counter().add)
+    assert [3, 3, 4] == [Counter.above(2), Counter().beneath(2), bound(2)]
+    for number, name in enumerate(("above", "beneath", "bound")):
+        recorded_input, outcome = runs.dumped(number)
+        assert outcome == drive(registered_entry(name).target, driving, recorded_input)
+
+
+def test_function_beneath_a_click_command_is_recorded_with_its_parsed_values(runs, driving):
+    """In either order with the options; `@capture` above the command itself is the entry click's affair."""
+
+    @click.command()
+    @click.option("--times", type=int)
+    @capture("beneath")
+    @click.argument("word")
+    def repeat(word: str, times: int) -> str:
+        return word * times
+
+    assert "abab" == repeat.main(["ab", "--times", "2"], "repeat", standalone_mode=False)
+    recorded_input, outcome = runs.dumped()
+    assert {"word": "ab", "times": 2} == recorded_input["kwargs"]
+    assert outcome == drive(registered_entry("beneath").target, driving, recorded_input)
+
+
+def test_command_is_recorded_with_its_words_and_what_it_prints(runs, driving):
+    """`@capture` above `@click.command()`: the entry click; the text goes where it went, too."""
+
+    @capture("command")
+    @click.command()
+    @click.argument("word")
+    def shout(word: str) -> None:
+        click.echo(word.upper())
+        raise click.ClickException("hoarse")
+
+    result = CliRunner().invoke(shout, ["ab"])
+
+    assert (1, "AB\nError: hoarse\n") == (result.exit_code, result.output)
+    recorded_input, outcome = runs.dumped()
+    assert ["ab"] == recorded_input["args"]
+    assert {"exit_code": 1, "output": "AB\n", "returned": None} == outcome["returned"]
+    assert "builtins:SystemExit" == outcome["error"]["type"]
+    found = registered_entry("command")
+    assert outcome == found.entry.drive(found.target, recorded_input, driving)
+
+
+class Context:
+    """A Lambda context with less time at each look."""
+
+    aws_request_id = "7"
+    left = 5
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.left -= 1
+        return self.left
+
+
+def test_lambda_run_is_stored_before_the_handler_returns(driving):
+    """AWS freezes the process after that."""
+    order: list[str] = []
+    recorded: list[Any] = []
+
+    def finished(_: Any, ending: Any) -> None:
+        order.append("finished")
+        recorded.append(ending)
+
+    set_opener(lambda name, how: Recorder(name, how.kind, finished), lambda: order.append("flushed"))
+
+    @capture("handler")
+    def handler(event: Any, context: Any) -> int:
+        assert "7" == context.aws_request_id
+        return context.get_remaining_time_in_millis()
+
+    assert 3 == handler({}, Context())
+    assert ["finished", "flushed"] == order
+    recorded_input, _ = recorded[0].dump()
+    assert 4 == recorded_input["context"]["remaining_ms"]
+    assert 4 == drive(handler, driving, recorded_input)["returned"]  # by the clock: no session answers here
+
+
+def test_lambda_context_answers_as_it_did(runs):
+    """What remained is read anew each time, and each answer is in the run."""
+
+    @capture("handler")
+    def handler(event: Any, context: Any) -> list[int]:
+        return [context.get_remaining_time_in_millis(), context.get_remaining_time_in_millis()]
+
+    assert [3, 2] == handler({}, Context())
+    ((recorder, _),) = runs.finished
+    assert {"remaining_ms": [3, 2]} == recorder.reads["aws_lambda"]
+
+
+def test_lambda_context_that_cannot_be_looked_at_disturbs_nobody(runs):
+    """Its handler runs; the run says that it lacks it."""
+
+    class Broken(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            raise RuntimeError
+
+    @capture("handler")
+    def handler(event: Any, context: Any) -> int:
+        return 1
+
+    assert 1 == handler({}, Broken())
+    assert has_opaque(runs.dumped()[0])
 
 
 def test_bare_function_is_not_recognised():

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+import time_machine
 
 from pytest_fluxrun.errors import DeadlineExceeded
 from pytest_fluxrun.execution import deadline as module
@@ -265,7 +266,6 @@ def _fork():
 
 def test_time_travel_moves_no_deadline():
     """A test that travels a year ahead or back has the same real seconds left."""
-    time_machine = pytest.importorskip("time_machine")
     with time_machine.travel("2001-01-01"), Deadline(30) as deadline:
         pass
     with time_machine.travel("2101-01-01"), pytest.raises(DeadlineExceeded), Deadline(SHORT_S):

@@ -177,6 +177,31 @@ def test_too_few_descriptors_is_an_error_and_no_half_fence(outside, monkeypatch)
 
 
 @on_linux
+@pytest.mark.parametrize("watched", [False, True], ids=["alone", "in an epoll set"])
+def test_connection_that_closes_while_the_fence_goes_up_is_none(outside, monkeypatch, watched):
+    """A thread of the app may close one at any time; the others are set aside all the same, and come back."""
+    leading_outside = descriptors._leading_outside
+    with outside.connected() as closing, outside.connected() as staying, select.epoll() as epoll:
+        if watched:
+            epoll.register(closing)
+        fds = closing.fileno(), staying.fileno()
+
+        def found_and_closed(*args):
+            found = leading_outside(*args)
+            closing.close()
+            return found
+
+        monkeypatch.setattr(descriptors, "_leading_outside", found_and_closed)
+        with Fence() as fence:
+            assert [False, True] == [fd in fence._rules.killed for fd in fds]
+            with pytest.raises(OSError, match=r"ENOTCONN|not connected|Broken pipe"):
+                os.write(fds[1], b"x")
+        monkeypatch.undo()
+        staying.sendall(b"x")
+        assert staying.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@on_linux
 def test_no_descriptor_is_left_over(outside):
     """A thousand items must not use up the process's descriptors."""
     with outside.connected():

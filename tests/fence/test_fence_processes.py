@@ -12,6 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
@@ -43,6 +45,43 @@ def test_process_is_not_started(name, project):
         PROCESSES[name]()
     assert list(project.iterdir()) == []
     assert fence.attempts
+
+
+POOLS = {
+    "ProcessPoolExecutor": lambda: ProcessPoolExecutor(1).submit(print),
+    "multiprocessing.Pool": lambda: multiprocessing.get_context("fork").Pool(1),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pool_of_processes_starts_none(name, project):
+    """The attempt says what was tried."""
+    with Fence(project=project) as fence, pytest.raises(LeakedCall):
+        POOLS[name]()
+    assert fence.attempts
+
+
+def test_process_that_runs_already_is_given_no_job():
+    """It was started before the fence and is behind none: pools refuse by name, those of threads go on."""
+    with (
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor,
+        multiprocessing.get_context("spawn").Pool(1) as pool,
+        ThreadPool(1) as threads,
+    ):
+        own = os.getpid()
+        assert own != executor.submit(os.getpid).result(30)
+        assert own != pool.apply(os.getpid)
+
+        with Fence() as fence:
+            for attempt in (executor.submit, pool.apply_async, lambda f: pool.map(f, []), lambda f: pool.imap(f, [])):
+                with pytest.raises(LeakedCall):
+                    attempt(os.getpid)
+            assert own == threads.apply(os.getpid)
+
+        assert own != executor.submit(os.getpid).result(30)
+        assert own != pool.apply(os.getpid)
+    assert ["job for another process"] * 4 == [attempt.event for attempt in fence.attempts]
+    assert ["ProcessPoolExecutor", "Pool", "Pool", "Pool"] == [attempt.target for attempt in fence.attempts]
 
 
 def test_arguments_are_not_shown(project):

@@ -306,3 +306,12 @@ def test_compressed_bodies_compare_by_what_they_hold():
     assert [] == compare_outcomes(zipped(text, 1), zipped(text, 9))
     changed = compare_outcomes(zipped(text, 1), zipped(text.replace('"total": 1', '"total": 2'), 9))
     assert ["response.body.total"] == [difference.path for difference in changed]
+
+
+def test_state_in_which_a_task_ended_is_compared():
+    """A retry that has become a failure with the same error is a difference; entries without states have none."""
+    failed = {"returned": None, "error": None}
+    retried = failed | {"state": "retry"}
+    assert [] == compare_outcomes(retried, retried) == compare_outcomes(failed, failed)
+    for one, other in ((retried, failed), (failed, retried), (retried, failed | {"state": "rejected"})):
+        assert ["state"] == [difference.path for difference in compare_outcomes(one, other)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_fluxrun.errors import GuardError
-from pytest_fluxrun.judgement.guard import DriftRules, Fix, Guard, Ignore, digest, read_guard, to_toml, write_guard
+from pytest_fluxrun.judgement.guard import (
+    Answer,
+    DriftRules,
+    Fix,
+    Guard,
+    Ignore,
+    digest,
+    read_guard,
+    to_toml,
+    write_guard,
+)
 
 RUN = "01" + "0" * 24
 SHA = "ab" * 32
@@ -86,6 +97,14 @@ def test_body_that_toml_cannot_hold_is_refused_and_nothing_is_written(tmp_path: 
     assert [path] == list(tmp_path.iterdir())
 
 
+def test_answer_with_times_is_written_and_read():
+    """Rows that a database stamps have a form in TOML."""
+    row = {"at": datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "day": date(2030, 1, 2)}
+    guard = Guard(run=RUN, sha256=SHA, answers=(Answer(call="psycopg INSERT*", reply={"rows": [row]}),))
+
+    assert guard == Guard.model_validate(tomllib.loads(to_toml(guard)))
+
+
 def test_infinite_numbers_survive():
     """TOML has inf and nan."""
     guard = Guard(run=RUN, sha256=SHA, expect="fix", fix=Fix(body=[math.inf, -math.inf, math.nan]))
@@ -151,3 +170,14 @@ def test_unreadable_guard_says_so(tmp_path: Path):
 def test_digest_is_sha256_in_hex():
     """The digest of nothing is the well-known one."""
     assert "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" == digest(b"")
+
+
+def test_moments_in_answers_are_kept(tmp_path: Path) -> None:
+    """As TOML has them: `extend --effects` makes some up."""
+    rows = [{"at": datetime(2000, 1, 1, tzinfo=UTC), "on": date(2000, 1, 2)}]
+    answers = [{"call": "psycopg INSERT INTO*", "reply": {"rows": rows}}]
+    guard = Guard.model_validate({"run": "0" * 26, "sha256": "0" * 64, "answers": answers})
+
+    write_guard(tmp_path / "a.guard.toml", guard)
+
+    assert guard == read_guard(tmp_path / "a.guard.toml")

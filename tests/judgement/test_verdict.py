@@ -235,3 +235,23 @@ def test_ignored_paths_are_ignored_and_nothing_else():
     assert judge(Evidence(http(200, '{"id":1}'), http(200, '{"id":2}')), rule).passed
     assert not judge(Evidence(http(200, '{"id":1}'), http(201, '{"id":2}')), rule).passed
     assert not judge(Evidence(http(200, '{"id":1,"a":1}'), http(200, '{"id":2,"a":2}')), rule).passed
+
+
+def test_place_that_shows_a_digest_of_a_redacted_secret_is_noted_and_not_compared():
+    """Around it everything is, and a failure that is reproduced but for it is the same one."""
+    recorded, made = "5e" * 20, "0d" * 20
+
+    def judged(before: Any, after: Any, rule: Guard | None = None) -> Any:
+        return judge(Evidence(before, after, derived=(made,)), rule)
+
+    same = judged(http(200, f'{{"feed": "/{recorded}", "n": 1}}'), http(200, f'{{"feed": "/{made}", "n": 1}}'))
+    other = judged(http(200, f'{{"feed": "/{recorded}", "n": 1}}'), http(200, f'{{"feed": "/{made}", "n": 2}}'))
+    failed = judged(http(500, f'{{"id": "{recorded}"}}'), http(500, f'{{"id": "{made}"}}'))
+
+    assert (Verdict.MATCH, True) == (same.verdict, same.passed)
+    assert [(DriftKind.DERIVED_VALUE, "response.body.feed")] == [
+        (note.kind, note.text.partition(" ")[0]) for note in same.notes
+    ]
+    assert ["response.body.n"] == [difference.path for difference in other.differences]
+    assert Verdict.REPRODUCED is failed.verdict
+    assert not judge(Evidence(http(200, recorded), http(200, made)), None).passed

@@ -42,6 +42,7 @@ def multipart(boundary: str, value: str = "1") -> dict[str, Any]:
         (multipart("aaa"), multipart("bbb")),
         (request("POST", "http://h/", body="text"), request("POST", "http://h/", body=b"text")),
         (request("GET", "http://h/", ["Accept", "a"]), request("GET", "http://h/", ["accept", "a"])),
+        (request("GET", "http://h/", ["accept", "*/*"]), request("GET", "http://h/")),
     ],
 )
 def test_volatile_parts_are_folded(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -148,6 +149,7 @@ def test_named_values_of_request_and_answer() -> None:
             ["Content-Type", "application/json"],
             ["Content-Encoding", "gzip"],
         ],
+        "trailers": [["x-session", "s3"]],
         "chunks": encode([gzip.compress(b'{"access_token": "a1"}')[:9], gzip.compress(b'{"access_token": "a1"}')[9:]]),
     }
 
@@ -164,6 +166,7 @@ def test_named_values_of_request_and_answer() -> None:
         ("user.codes", 8),
         ("cookie.sid", "s2"),
         ("access_token", "a1"),
+        ("x-session", "s3"),
     } <= named
 
 
@@ -186,3 +189,39 @@ def test_named_values_of_forms_and_event_streams() -> None:
 def test_named_values_of_an_answer_that_can_not_be_read(answer: Any) -> None:
     """An opaque or missing answer has no names, and is no error."""
     assert [("token", "t")] == list(HTTP.named_values(request(url="http://h/?token=t"), answer))
+
+
+def test_address_is_the_url_without_query_and_usual_port() -> None:
+    """What the setting `telemetry` is compared with."""
+    assert "https://h/v1/traces" == HTTP.address(request("POST", "https://H:443/v1/traces?token=t"))
+    assert "http://h:4318/" == HTTP.address(request("POST", "http://h:4318"))
+
+
+def test_body_without_a_type_is_one_of_octets() -> None:
+    """Some libraries name `application/octet-stream`, some leave it: RFC 9110, 8.3, takes both for the same."""
+    bare = {"method": "PUT", "url": "http://h/", "headers": [], "body": b"\xff", "streamed": False}
+    named = bare | {"headers": [["content-type", "application/octet-stream"]]}
+
+    assert HTTP.canonical(bare) == HTTP.canonical(named)
+    assert [] == HTTP.differences(bare, named)
+
+
+def test_order_of_a_part_s_headers_is_no_difference() -> None:
+    """Libraries write the headers of a multipart's parts in orders of their own; the content counts."""
+
+    def form(boundary: str, *headers: str, content: str = "x") -> dict[str, Any]:
+        body = f"--{boundary}\r\n" + "\r\n".join(headers) + f"\r\n\r\n{content}\r\n--{boundary}--\r\n"
+        kind = f"multipart/form-data; boundary={boundary}"
+        return {
+            "method": "POST",
+            "url": "http://h/",
+            "headers": [["content-type", kind]],
+            "body": body,
+            "streamed": True,
+        }
+
+    disposition, kind = 'Content-Disposition: form-data; name="f"', "Content-Type: text/plain"
+    one, other = form("b1", disposition, kind), form("b2", kind.replace("Type", "type"), disposition)
+
+    assert HTTP.canonical(one) == HTTP.canonical(other)
+    assert HTTP.canonical(one) != HTTP.canonical(form("b1", disposition, kind, content="y"))

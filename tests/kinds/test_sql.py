@@ -22,10 +22,12 @@ def request(sql: str, binds: Any = None, *, many: bool = False, database: str = 
         (request("SELECT :a", {"a": 1, "b": 2}), request("SELECT :a", {"b": 2, "a": 1})),
         (request("SELECT 1"), request("SELECT 1", [])),
         (request("SELECT 1", database="a.db"), request("SELECT 1", database="b.db")),
+        (request("SELECT ? WHERE a IN (?, ?)", [1, 2, 3]), request("SELECT ? WHERE a IN (?, ?)", [1, 3, 2])),
+        (request("SELECT 1 WHERE a not in(%s,%s)", [2, "2"]), request("SELECT 1 WHERE a not in(%s,%s)", ["2", 2])),
     ],
 )
 def test_volatile_parts_are_folded(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """White space, comments, the order of names and the file's name don't matter."""
+    """White space, comments, the order of names and of a list after IN, and the file's name don't matter."""
     assert SQL.canonical(one) == SQL.canonical(other)
 
 
@@ -43,8 +45,16 @@ def test_volatile_parts_are_folded(one: dict[str, Any], other: dict[str, Any]) -
         (request("SELECT :a", {"a": 1}), request("SELECT :a", {"a": 2}), ["request.binds.a"]),
         (request("INSERT", [[1], [2]], many=True), request("INSERT", [[1], [3]], many=True), ["request.binds[1][0]"]),
         (request("SELECT 1"), {**request("SELECT 1"), "rest": "x"}, ["request.rest"]),
+        (request("a IN (?, ?) AND b = ?", [1, 2, 3]), request("a IN (?, ?) AND b = ?", [1, 3, 2]),
+         ["request.binds[1]", "request.binds[2]"]),
+        (request("a IN (?2, ?1)", [1, 2]), request("a IN (?2, ?1)", [2, 1]), ["request.binds[0]", "request.binds[1]"]),
+        (request("' in (?, ?)' = (?, ?)", [1, 2]), request("' in (?, ?)' = (?, ?)", [2, 1]),
+         ["request.binds[0]", "request.binds[1]"]),
+        (request("a IN (?, ?)", [1, 2]), request("a IN (?, ?)", [1, "2"]), ["request.binds[1]"]),
+        (request("j ? 'k' AND a IN (%s, %s) AND b = %s", [1, 2, 3]),
+         request("j ? 'k' AND a IN (%s, %s) AND b = %s", [1, 3, 2]), ["request.binds[1]", "request.binds[2]"]),
     ],
-)
+)  # fmt: skip
 def test_what_is_asked_for_is_compared(one: dict[str, Any], other: dict[str, Any], paths: list[str]) -> None:
     """Other literals, values or types are other calls, and the places are named by path."""
     assert SQL.canonical(one) != SQL.canonical(other)
@@ -126,3 +136,116 @@ def test_rows_of_an_answer_are_named_by_their_columns() -> None:
         ("password", ["p", b"\0"]),
     ]
     assert list(SQL.named_values(request("SELECT *"), {"~": "opaque", "v": "x"})) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('SAVEPOINT "s140264944596672_x1"', "SAVEPOINT s1_x1"),
+        ('RELEASE SAVEPOINT "s140264944596672_x1"', "release savepoint s1_x1"),
+        ("ROLLBACK TO SAVEPOINT a", "ROLLBACK TO SAVEPOINT b"),
+    ],
+)
+def test_name_of_a_savepoint_says_nothing(one: str, other: str) -> None:
+    """Django names them after the thread: another name is the same statement, another verb isn't."""
+    first, second = ({"database": "d", "sql": sql.upper(), "binds": None, "many": False} for sql in (one, other))
+
+    assert SQL.canonical(first) == SQL.canonical(second)
+    assert SQL.differences(first, second) == []
+    assert SQL.canonical(first) != SQL.canonical({**first, "sql": "ROLLBACK"})
+
+
+def test_what_is_written_in_memory_is_no_effect() -> None:
+    """A database in memory is part of the process; a file of any name is the outside."""
+    insert = {"sql": "INSERT INTO t VALUES (1)", "binds": None, "many": False}
+
+    effects = [SQL.is_effect({"database": name, **insert}) for name in (":memory:", ":memory:cache", "memory.db")]
+
+    assert effects == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (request("SELECT a FROM t WHERE b = ?", [1]), request("select a from t where (b = ?)", [1]), ()),
+        (request("SELECT a, b FROM t WHERE c = ?", [1]), request("SELECT b FROM t WHERE c = ?", [1]), ((1, None),)),
+        (request("SELECT a FROM t WHERE b = ?", [1]), request("select a from t where b = ?", [2]), None),
+        (request("SELECT a FROM t"), {**request("select a from t"), "driver": "psycopg"}, None),
+        ({**request("SELECT a FROM t"), "rest": "x"}, request("select a from t"), None),
+        (request("INSERT INTO t (a) VALUES (?)", [1]), request("insert into t (a) values (?)", [1]), ()),
+        (request("INSERT INTO t (a) VALUES (?)", [[1]], many=True), request("insert into t (a) values (?)", [1]), None),
+    ],
+)
+def test_same_question_in_other_words_is_answered(one: dict[str, Any], other: dict[str, Any], expected: Any) -> None:
+    """By an equal tree or a projection, of one driver, with the same binds; nothing else."""
+    assert expected == SQL.fit(one, other)
+    assert SQL.family({**one, "rest": ""}) == f"READ ON {SQL.family(one)}".replace("READ ON READ ON", "READ ON")
+
+
+def test_family_is_the_verb_and_the_tables() -> None:
+    """Or the statement, where it names no table."""
+    assert "SELECT orders,users" == SQL.family(request("SELECT 1 FROM users u JOIN orders o ON o.u = u.id"))
+    assert "BEGIN BEGIN" == SQL.family(request("BEGIN"))
+
+
+def test_what_a_miss_lacks_is_said_of_statements_of_one_driver() -> None:
+    """A column, by its table."""
+    recorded, asked = request("SELECT a FROM t"), request("SELECT a, b FROM t")
+    assert "column t.b was not recorded" == SQL.lacking(recorded, asked)
+    assert "" == SQL.lacking(recorded, {**asked, "driver": "psycopg"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (request("INSERT INTO orders (id, total) VALUES (?, ?)", [1, 1000]),
+         request("INSERT INTO orders (id, total) VALUES (?, ?)", [1, 1200]),
+         [("request.binds[1]", "orders.total", 1000, 1200)]),
+        (request("UPDATE shop.orders SET total = %s WHERE id = %s", [5, 1]),
+         request("UPDATE shop.orders SET total = %s WHERE id = %s", [6, 2]),
+         [("request.binds[0]", "orders.total", 5, 6), ("request.binds[1]", "orders.id", 1, 2)]),
+        (request("INSERT INTO orders (id) VALUES ($1)", [[1], [2]], many=True),
+         request("INSERT INTO orders (id) VALUES ($1)", [[1], [3]], many=True),
+         [("request.binds[1][0]", "orders.id of row 2", 2, 3)]),
+        (request("DELETE FROM a USING b WHERE a.i = ?", [1]), request("DELETE FROM a USING b WHERE a.i = ?", [2]),
+         [("request.binds[0]", "a.i", 1, 2)]),
+        (request("UPDATE t SET a = :x", {"x": 1}), request("UPDATE t SET a = :x", {"x": 2}),
+         [("request.binds.x", "", 1, 2)]),
+    ],
+)  # fmt: skip
+def test_changed_values_are_named_by_table_and_column(
+    one: dict[str, Any], other: dict[str, Any], expected: list[tuple[Any, ...]]
+) -> None:
+    """What a reader of a report looks for."""
+    assert expected == [(d.path, d.name, d.recorded, d.asked) for d in SQL.differences(one, other)]
+
+
+def test_another_number_of_rows_is_said_as_such() -> None:
+    """Before the rows themselves."""
+    one = request("INSERT INTO t (a) VALUES (?)", [[1]], many=True)
+    first, *_ = SQL.differences(one, {**one, "binds": [[1], [2]]})
+    assert ("number of rows", "1 rows", "2 rows") == (first.name, first.recorded, first.asked)
+
+
+def test_request_of_a_driver_is_another_call_than_one_without() -> None:
+    """Their answers are stored in other forms."""
+    one = request("SELECT 1")
+    assert SQL.canonical(one) != SQL.canonical({**one, "driver": "psycopg"})
+    assert ["request.driver"] == [d.path for d in SQL.differences(one, {**one, "driver": "psycopg"})]
+
+
+@pytest.mark.parametrize(
+    ("sql", "upkeep"),
+    [
+        ("SELECT 1", True),
+        ("BEGIN", True),
+        ("ROLLBACK TO SAVEPOINT s1", True),
+        ("RELEASE SAVEPOINT s1", True),
+        ("COMMIT", False),
+        ("SELECT 1 FROM orders", False),
+        ("UPDATE orders SET total = 1", False),
+    ],
+)
+def test_upkeep_neither_asks_nor_changes(sql: str, upkeep: bool) -> None:
+    """What fixed code leaves out, as it has no failure to end, or its connection is another one."""
+    assert upkeep == SQL.is_upkeep({"database": "shop", "sql": sql, "binds": None, "many": False})

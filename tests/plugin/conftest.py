@@ -9,36 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_fluxrun.bundle import (
-    Algorithm,
-    Producer,
-    ProjectKey,
-    Recipient,
-    Token,
-    Trust,
-    write_project_key,
-    write_trust,
-)
-from tests.plugin.kiosk import RECORD, SERVICE, SETTINGS, Kiosk, Upstream, upstream_server
+from tests.plugin.kiosk import RECORD, SERVICE, Kiosk, Upstream, upstream_server
+from tests.plugin.recorded import new_kiosk
 
 
 @pytest.fixture(scope="session")
 def recorded_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
     """The project as it was recorded; tests take a copy."""
-    base = tmp_path_factory.mktemp("recorded")
-    kiosk = Kiosk(base / "kiosk", ProjectKey.generate(Algorithm.X25519), Token.generate())
-    kiosk.runs.mkdir(parents=True)
-    kiosk.write("service.py", SERVICE)
-    kiosk.write("pyproject.toml", SETTINGS)
-    write_trust(
-        kiosk.root / "fluxrun-trust.toml",
-        Trust("kiosk", (Recipient(kiosk.key.public),), (Producer.of(kiosk.token),)),
-    )
-    write_project_key(base / "config" / "fluxrun" / "kiosk.key", kiosk.key)
+    kiosk = new_kiosk(tmp_path_factory.mktemp("recorded"), service=SERVICE)
     with upstream_server() as upstream:
-        done = kiosk.python(
-            "-c", RECORD, UPSTREAM=upstream.url, FLUXRUN_TOKEN=kiosk.token.to_text(), FLUXRUN_SAMPLE="1"
-        )
+        done = kiosk.python("-c", RECORD, UPSTREAM=upstream.url, **kiosk.recording)
     assert done.returncode == 0, done.stdout
     (kiosk.root / "kiosk.db").unlink()
     assert len(kiosk.bundles()) == 5, done.stdout

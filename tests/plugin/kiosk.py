@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from pytest_fluxrun.bundle import ProjectKey, Token
 from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
+from tests.serving import serving
 
 _REPOSITORY = Path(__file__).parents[2]
 _TIMEOUT_S = 120
@@ -144,14 +144,8 @@ class Upstream:
 def upstream_server(port: int = 0) -> Iterator[Upstream]:
     """Serve on loopback for the block."""
     upstream = Upstream(port)
-    thread = Thread(target=upstream.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving(upstream.server):
         yield upstream
-    finally:
-        upstream.server.shutdown()
-        upstream.server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +214,11 @@ class Kiosk:
     port: int = 0
 
     @property
+    def recording(self) -> dict[str, str]:
+        """Environment variables of a process that records every run."""
+        return {"FLUXRUN_TOKEN": self.token.to_text(), "FLUXRUN_SAMPLE": "1"}
+
+    @property
     def runs(self) -> Path:
         """Where the bundles and guards lie."""
         return self.root / "runs"
@@ -227,6 +226,10 @@ class Kiosk:
     def bundles(self, entry: str = "") -> list[Path]:
         """The bundles of an entry, or all, by name."""
         return sorted(self.runs.glob(f"{entry}-*.fluxrun" if entry else "*.fluxrun"))
+
+    def entries(self) -> list[str]:
+        """The entry of each bundle, sorted."""
+        return sorted(bundle.name.rpartition("-")[0] for bundle in self.bundles())
 
     def bundle(self, entry: str) -> Path:
         """The oldest bundle of an entry."""

@@ -270,7 +270,6 @@ def test_key_that_is_no_key(kiosk: Kiosk) -> None:
 @pytest.mark.parametrize("answer", ["403", "nothing"])
 def test_pull_from_a_store_that_fails(kiosk: Kiosk, answer: str) -> None:
     """A store that says no, or isn't there: exit code 4, the store named, the reason, the next step."""
-    pytest.importorskip("obstore")
     kiosk.keep_only("refund")
     kiosk.guard("refund")
     kiosk.bundle("refund").unlink()
@@ -290,7 +289,6 @@ def test_pull_from_a_store_that_fails(kiosk: Kiosk, answer: str) -> None:
 @pytest.mark.parametrize("answer", ["403", "nothing"])
 def test_recording_into_a_store_that_fails(kiosk: Kiosk, answer: str) -> None:
     """The host doesn't notice; the lost run is counted by its reason, and said once in the log."""
-    pytest.importorskip("obstore")
     script = (
         "import contextlib, logging, service\n"
         "logging.basicConfig()\n"

@@ -255,3 +255,28 @@ def test_junit_properties_of_every_run(kiosk: Kiosk, workers: tuple[str, ...]) -
     }
     assert {"quote", "refund", "front"} == {case.properties["fluxrun.entry"] for case in suite.cases.values()}
     assert {"match", "reproduced"} == {case.verdict for case in suite.cases.values()}
+
+
+def test_isolated_runs_leave_each_other_no_state(kiosk: Kiosk) -> None:
+    """With --fluxrun-isolate a run that fails only after another one passes, each in a process of its own."""
+    kiosk.keep_only("quote")
+    kiosk.edit(
+        "service.py",
+        "def rate():\n",
+        "seen = []\n\ndef rate():\n    seen.append(1)\n    if len(seen) > 1: raise KeyError\n",
+    )
+
+    suite = kiosk.pytest("--fluxrun-dir=runs", "--fluxrun-isolate")
+
+    assert {"passed": 2} == suite.results
+
+
+def test_isolated_run_that_fails_says_why(kiosk: Kiosk) -> None:
+    """A failure in a process of its own is reported as one here, and isn't confirmed a second time."""
+    kiosk.keep_only("refund")
+
+    suite = kiosk.pytest("--fluxrun-dir=runs", "--fluxrun-isolate")
+
+    assert {"failed": 1} == suite.results
+    assert "confirm:" not in suite.output
+    assert "the recorded failure happens again" in suite.output

@@ -62,7 +62,7 @@ def test_place_without_source_is_its_qualname() -> None:
         (datetime.__module__, "", False, False, False),
         (sys.modules["json"].__file__, "json", False, True, True),
         (sys.modules["threading"].__file__, "threading", True, True, False),
-        (sys.modules["logging"].__file__, "logging", True, True, False),
+        (sys.modules["logging"].__file__, "logging", True, True, True),
         ("/x/lib/python3.12/site-packages/httpx/_client.py", "httpx._client", False, True, True),
         ("/x/lib/python3.12/site-packages/jwt/api_jwt.py", "jwt.api_jwt", False, False, True),
         ("/x/lib/python3.12/site-packages/sqlalchemy/pool/base.py", "sqlalchemy.pool.base", True, True, False),
@@ -74,7 +74,7 @@ def test_place_without_source_is_its_qualname() -> None:
     ],
 )
 def test_infrastructure_is_told_by_file(filename: str, module: str, wall: bool, steady: bool, library: bool) -> None:
-    """Wall and steady clocks have their lists; entropy is attributed past libraries, not past infrastructure."""
+    """Wall and steady clocks have their lists; entropy is attributed past libraries and logging, but past no loop."""
     assert module == module_of(filename)
     assert (wall, steady) == (is_infrastructure("time.time", filename), is_infrastructure("time.monotonic", filename))
     assert library == is_library(filename)

@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 import threading
 import weakref
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from pytest_fluxrun.boundary import Boundary, Call, Patch
+from pytest_fluxrun.boundary import Call
 from pytest_fluxrun.config import Settings
-from pytest_fluxrun.context import LANE, Lane, crossing, entered
+from pytest_fluxrun.context import LANE, Lane, crossing, current_lane, entered
 from pytest_fluxrun.entry import Ending
-from pytest_fluxrun.kinds.host import HOST
 from pytest_fluxrun.recording.dumping import dump_preamble, dump_run
 from pytest_fluxrun.recording.recorder import Recorder
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import encode
+from tests.plain_boundary import PlainBoundary
 
 
-class Db(Boundary[Any]):
-    """A boundary without a library."""
-
-    name: ClassVar[str] = "db"
-    kind = HOST
-    modules: ClassVar[tuple[str, ...]] = ()
+class Db(PlainBoundary):
+    """One that may be asked to dump what it can't."""
 
     def __init__(self, *, snapshot: bool = False) -> None:
         self.snapshot = snapshot  # type: ignore[misc]
 
-    def patches(self, module: Any) -> Iterable[Patch]:
-        return ()
-
     def dump(self, result: Any) -> Any:
         if result == "undumpable":
             raise RuntimeError("dump failed")
-        return encode(result)
-
-    def load(self, value: Any, call: Call) -> Any:
-        return value
+        return super().dump(result)
 
 
 DB, SNAPSHOT = Db(), Db(snapshot=True)
@@ -119,13 +109,82 @@ def test_what_is_beneath_a_call_is_not_recorded_and_reads_the_real_clock(one: Re
 
     def live() -> str:
         assert crossing() is None
-        assert lane.ambient is None
+        assert current_lane().ambient is None
         return "a"
 
     with entered(lane):
         one.recorder.call(DB, Call(request()), live)
         assert crossing() is one.recorder
     assert [0] == lane.ambient
+
+
+def test_other_code_of_the_lane_is_recorded_during_a_call(one: Recording):
+    """A callback while a call is awaited, and threads that were given the context: no call hides another."""
+    session = one.recorder
+
+    def ask(answer: str) -> None:
+        session_now = crossing()
+        assert session_now is session
+        session_now.call(DB, Call(request()), lambda: answer)
+
+    async def body() -> None:
+        called = asyncio.Event()
+
+        def callback() -> None:
+            ask("of the callback")
+            called.set()
+
+        async def live() -> str:
+            await asyncio.wait_for(called.wait(), 5)
+            return "awaited"
+
+        asyncio.get_running_loop().call_later(0.001, callback)
+        await session.acall(DB, Call(request()), live)
+
+    with entered(session.lane):
+        asyncio.run(body())
+        gate, contexts = threading.Barrier(3), [contextvars.copy_context() for _ in range(3)]
+
+        def beside(number: int) -> None:
+            session.call(DB, Call(request()), lambda: (gate.wait(5), str(number))[1])
+
+        threads = [threading.Thread(target=lambda i=i: contexts[i].run(beside, i)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    answers = [interaction.answer for interaction in one.dump().recording.interactions]
+    assert ["0", "1", "2", "awaited", "of the callback"] == sorted(answers)
+
+
+def test_what_a_call_spawns_counts_apart(one: Recording):
+    """A replay makes no live call, so that nothing of it may be numbered."""
+    lanes = []
+    with entered(one.recorder.lane):
+        one.recorder.call(DB, Call(request()), lambda: lanes.append(current_lane().spawn("task")) or "a")
+        lanes.append(current_lane().spawn("task"))
+
+    assert [(True, (1,)), (False, (1,))] == [(lane.inside, lane.position) for lane in lanes]
+
+
+def test_call_that_is_thrown_away_disturbs_nobody(one: Recording):
+    """A coroutine that is never finished is closed wherever it is collected: in the middle of another run, say."""
+
+    class Never:
+        def __await__(self) -> Any:
+            yield
+
+    async def live() -> str:
+        await Never()
+        return "never"
+
+    other = Lane(one.recorder)
+    coroutine = one.recorder.acall(DB, Call(request()), live)
+    contextvars.Context().run(lambda: (LANE.set(one.recorder.lane), coroutine.send(None)))
+    with entered(other):
+        coroutine.close()
+        assert current_lane() is other
 
 
 @pytest.mark.parametrize("boundary", [DB, SNAPSHOT])
@@ -282,7 +341,7 @@ def test_preamble_is_dumped_like_a_run():
     one = Recording(preamble=True)
     one.call("a")
     one.recorder.close()
-    assert ["a"] == [interaction.answer for interaction in dump_preamble(one.recorder).interactions]
+    assert ["a"] == [interaction.answer for interaction in dump_preamble(one.recorder).recording.interactions]
 
 
 def test_lane_variable_is_left_as_it_was(one: Recording):

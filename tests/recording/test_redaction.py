@@ -121,6 +121,35 @@ def test_each_place_is_searched(place: str) -> None:
     assert result.tree["tree"] == planted(PLACES[place], token)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://postgres@db.example/shop",
+        "postgresql+psycopg://shop_owner@db.example/shop",
+        "postgresql://postgres:postgres@db.example/shop",
+        "amqp://shop_owner@queue.example//",
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_PASSWORD_URL"])
+def test_user_of_a_database_is_no_secret(address: str, name: str) -> None:
+    """Nor is a password that is the product's name, which its scheme begins with: the address must stay one."""
+    tree = {"reads": {"environment": {name: [address]}}, "echo": "shop_owner postgresql"}
+    assert tree == redacted(tree)
+
+
+def test_hash_of_a_password_keeps_what_code_takes_apart() -> None:
+    """Algorithm, rounds and salt stay; the hash gets a token of its shape."""
+    told = "pbkdf2_sha256$600000$c2FsdA$" + "0badc0de" * 8
+    found = redacted({"row": {"password": told}})["row"]["password"]
+    assert (told[:28], len(told)) == (found[:28], len(found))
+    assert bytes.fromhex(found[28:]) != bytes.fromhex(told[28:])
+
+
+def test_token_in_the_place_of_a_user_is_a_secret() -> None:
+    """As Sentry's DSN and git over HTTPS have it."""
+    assert "Xq7vR2mK9pL4" not in orjson.dumps(redacted({"dsn": "https://Xq7vR2mK9pL4@sentry.example/1"})).decode()
+
+
 def test_basic_credentials_go_in_both_forms() -> None:
     """The header's base64 and the password in it."""
     tree = {"headers": [["authorization", f"Basic {as_base64('bob:hunter2-hunter2')}"]], "echo": "hunter2-hunter2"}
@@ -129,7 +158,6 @@ def test_basic_credentials_go_in_both_forms() -> None:
 
     assert as_base64("bob:hunter2-hunter2") not in blob
     assert "hunter2" not in blob
-    assert '"Basic ' not in blob.replace('"Basic fx', "")
 
 
 def test_equal_secrets_are_equal_within_a_run_only() -> None:
@@ -355,3 +383,107 @@ def test_of_a_signed_cookie_the_signature_alone_is_replaced(cookie: str, kept: s
     assert shown.startswith(f"session={kept}")
     assert cookie.removeprefix(kept) not in shown
     assert len(f"session={cookie}") == len(shown)
+
+
+def test_of_several_versioned_signatures_each_is_replaced_and_can_still_be_decoded():
+    """Standard Webhooks splits the header and decodes what follows the comma."""
+    first, second = (base64.b64encode(bytes([number] * 32)).decode() for number in (1, 2))
+
+    ((_, header),) = redacted({"headers": [["svix-signature", f"v1,{first} v1a,{second}"]]})["headers"]
+
+    versions, tokens = zip(*(part.split(",") for part in header.split(" ")), strict=True)
+    assert ("v1", "v1a") == versions
+    assert [32, 32] == [len(base64.b64decode(token)) for token in tokens]
+    assert not {first, second} & {*tokens}
+
+
+@pytest.mark.parametrize("size", [16, 24, 32, 33, 64])
+def test_the_token_of_a_webhook_secret_says_what_it_is_and_can_be_decoded(size: int):
+    """Svix takes the prefix off and decodes the rest, whatever its length."""
+    secret = "whsec_" + base64.b64encode(bytes(range(size))).decode()
+
+    token = redacted({"webhook_secret": secret})["webhook_secret"]
+
+    assert ("whsec_", len(secret)) == (token[:6], len(token))
+    assert size == len(base64.b64decode(token[6:]))
+    assert secret[6:] != token[6:]
+
+
+def test_a_short_secret_keeps_no_prefix():
+    """What would be left to guess is too little."""
+    assert not redacted({"password": "sk-12345"})["password"].startswith("sk-")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'data: {"usage": {"prompt_tokens": 1024, "total_tokens": 123456}}\n\n',
+        "usage: prompt_tokens=1024 total_tokens=123456",
+        'event: x\ndata: {"usage": {"tokens": [512, 1234567]}}',
+    ],
+)
+def test_counts_of_tokens_in_a_text_are_no_secrets(text: str):
+    """A stream of a model's events stays JSON that its SDK can read."""
+    assert text == redacted({"chunks": [text]})["chunks"][0]
+
+
+@pytest.mark.parametrize("text", ['data: {"pin": 483921}', "token=48392117", 'data: {"password": 4839217}'])
+def test_numbers_that_are_secrets_are_replaced_in_a_text(text: str):
+    """The text around them stays as it is."""
+    got = redacted({"chunks": [text]})["chunks"][0]
+    assert "4839" not in got
+    assert text.endswith("}") == got.endswith("}")
+
+
+@pytest.mark.parametrize(
+    ("page", "kept"),
+    [
+        ('<form data-w-session-interval-value="10000">', "10000"),
+        ('<p data-session-target="[data-edit-form]">', "[data-edit-form]"),
+        ('<form data-csrf-token="a8Kq27zLm0Pq41Rt">', None),
+    ],
+)
+def test_attribute_of_a_page_is_no_secret_for_its_name(page: str, kept: str | None) -> None:
+    """What a page says of itself stays, unless it looks like a token."""
+    redacted = redact({"body": page}, key=b"k" * 32).tree["body"]
+
+    assert (redacted == page) == (kept is not None)
+    assert "a8Kq27zLm0Pq41Rt" not in redacted
+
+
+@pytest.mark.parametrize(
+    ("credentials", "user", "password"), [("bob:hunter2-hunter2", "bob", ""), ("sk_0123456789abcdef:", "", "")]
+)
+def test_basic_credentials_can_still_be_decoded(credentials: str, user: str, password: str) -> None:
+    """An app that authenticates by them finds the user as recorded, and a token in the secret's place."""
+    tree = {"headers": [["authorization", f"Basic {base64.b64encode(credentials.encode()).decode()}"]]}
+
+    redacted = redact(tree, key=b"k" * 32)
+    encoded = redacted.tree["headers"][0][1].removeprefix("Basic ")
+    found, colon, given = base64.b64decode(encoded, validate=True).decode().partition(":")
+
+    assert colon == ":"
+    assert (found if user else given) == (user or password)
+    assert (given if user else found) in redacted.tokens
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "shown"),
+    [
+        (["app_label", "codename"], [["auth", "add_permission"]], [["auth", "add_permission"]]),
+        (["app_label", "codename"], [{"~": "tuple", "v": ["auth", "add_permission"]}], None),
+        (["name", "value"], [["api_key", "Xq7vR2mK9pL4wT8z"]], "fx"),
+    ],
+)
+def test_a_row_of_two_columns_is_a_pair_only_where_the_columns_say_so(
+    columns: list[str], rows: list[Any], shown: Any
+) -> None:
+    """A permission of the app `auth` is no secret; a setting by the name of one is."""
+    tree = {"answer": {"columns": columns, "rows": rows}}
+
+    found = redact(tree, key=b"k" * 32).tree["answer"]["rows"]
+
+    if shown == "fx":
+        assert (found[0][0], found[0][1][:2]) == ("api_key", "fx")
+    else:
+        assert (rows if shown is None else shown) == found

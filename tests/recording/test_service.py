@@ -130,6 +130,28 @@ def test_concurrent_runs_are_each_stored_with_their_own_outcome(producing: Produ
     assert expected == messages(producing.runs)
 
 
+def test_a_worker_forked_long_after_the_import_has_a_start_up_of_its_own(producing: Producing):
+    """What the master does hours later is nobody's start-up; what the worker does before its first run is its own."""
+    producing.run("""
+        import time
+        from pytest_fluxrun.recording import recorder
+        os.environ.get("AT_IMPORT")
+        recorder._LONGEST_PREAMBLE_NS = 300_000_000
+        time.sleep(0.4)
+        os.environ.get("HOURS_LATER")
+        if os.fork() == 0:
+            os.environ.get("AT_WORKER_START")
+            attempt("", keep=True)
+            assert fluxrun.flush(10)
+            os._exit(0)
+        os.wait()
+    """)
+    (run,) = producing.runs
+    assert run.preamble is not None
+    read = {*run.preamble.reads["environment"]} & {"AT_IMPORT", "HOURS_LATER", "AT_WORKER_START"}
+    assert {"AT_IMPORT", "AT_WORKER_START"} == read
+
+
 def test_forked_child_records_for_itself(producing: Producing):
     """Queued before the fork: written once, by the parent; after it: by each for itself."""
     producing.run("""
@@ -210,9 +232,9 @@ def test_pending_runs_are_bounded(producing: Producing):
         from pytest_fluxrun.recording import service
         go_on = threading.Event()
         store = service._service.sealer.store
-        def slow(*args):
+        def slow(*args, **given):
             go_on.wait(10)
-            store(*args)
+            store(*args, **given)
         service._service.sealer.store = slow
         for number in range(10):
             attempt(str(number))
@@ -236,3 +258,74 @@ def test_init_under_pytest_records_nothing():
         assert {} == recording_status()
     finally:
         use_settings(None)
+
+
+SCHEDULER = """
+class Clock:
+    def tick(self, secret):
+        return secret
+
+clock = fluxrun.host("clock-tower", Clock())
+
+def lost(times):
+    thread = threading.Thread(target=lambda: [clock.tick("value") for _ in range(times)], name="scheduler")
+    thread.start()
+    thread.join()
+"""
+
+
+def test_kept_run_tells_which_calls_reached_no_run(producing: Producing):
+    """Since the kept run before; what start-up does before the first run is none of them."""
+    shown, _ = producing.run(
+        SCHEDULER
+        + textwrap.dedent("""
+        lost(1)  # of the preamble
+        attempt("one"); fluxrun.flush(10)
+        lost(2)
+        attempt(""); attempt("two"); fluxrun.flush(10)
+        attempt("three"); fluxrun.flush(10)
+        print(recording_status())
+        """)
+    )
+
+    first, second, third = producing.runs
+    (orphan,) = second.orphans
+    assert ((), ()) == (first.orphans, third.orphans)
+    assert ("host:clock-tower", "clock-tower.tick", "scheduler", 2) == (
+        orphan.boundary,
+        orphan.call,
+        orphan.thread,
+        orphan.count,
+    )
+    assert "value" not in repr(orphan)
+    assert "{'stored': 3, 'orphans': 2}" == shown.strip()
+
+
+def test_child_forked_in_a_run_belongs_to_no_run(producing: Producing):
+    """What it does is kept by nobody, and looks so; the parent's run stays whole."""
+    shown, _ = producing.run(
+        SCHEDULER
+        + textwrap.dedent("""
+        @fluxrun.capture("forking")
+        def forking():
+            child = os.fork()
+            if not child:
+                clock.tick("in the child")
+                print("child", recording_status()["orphans"], flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            clock.tick("in the parent")
+            raise ValueError("failed")
+        try:
+            forking()
+        except ValueError:
+            pass
+        fluxrun.flush(10)
+        print("parent", recording_status())
+        """)
+    )
+
+    (run,) = producing.runs
+    assert ["child 1", "parent {'stored': 1}"] == shown.splitlines()
+    assert ["in the parent"] == [interaction.answer["value"] for interaction in run.recording.interactions]
+    assert () == run.orphans

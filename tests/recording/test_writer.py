@@ -98,6 +98,20 @@ def test_flush_without_anything_returns_at_once():
     assert sink.writer._thread is None
 
 
+def test_flush_waits_for_what_is_awaited_and_what_came_before_it():
+    """A run that nobody keeps holds nobody up, and is looked at in its turn."""
+    sink = Sink()
+    sink.go_on.clear()
+    sink.writer.submit(1, awaited=False)
+
+    assert sink.writer.flush(0)
+    sink.writer.submit(2)
+    assert not sink.writer.flush(0.01)
+    sink.go_on.set()
+    assert sink.writer.flush(10)
+    assert [1, 2] == sink.written
+
+
 def test_flush_waits_for_no_more_than_what_was_there():
     """A steady stream of new things doesn't starve it."""
     sink = Sink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 
 from pytest_fluxrun.boundary import Kind
+from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.kinds.host import HOST
 from pytest_fluxrun.kinds.http import HTTP
 from pytest_fluxrun.replaying.matching import Matcher
@@ -56,7 +58,7 @@ def test_no_answer_comes_from_another_kind():
     """The same canonical text of another kind is another call."""
     found = matcher(recorded("get", 1, kind="other"))
     assert take(found, "get", 1) is None
-    assert found.nearest(HOST, "db.get") is None
+    assert found.nearest(HOST, asked("get", 3)) is None
 
 
 def test_concurrent_identical_calls_keep_to_their_lanes():
@@ -123,10 +125,10 @@ def test_nearest_is_unplayed_and_of_the_same_operation():
     """What a reader compares a miss with."""
     found = matcher(recorded("get", 1), recorded("get", 2), recorded("find", 1))
     take(found, "get", 1)
-    assert 1 == found.nearest(HOST, "db.get")
+    assert 1 == found.nearest(HOST, asked("get", 3))
     take(found, "get", 2)
-    assert 0 == found.nearest(HOST, "db.get")
-    assert found.nearest(HOST, "db.all") is None
+    assert 0 == found.nearest(HOST, asked("get", 3))
+    assert found.nearest(HOST, asked("all")) is None
 
 
 TOKEN = "fx0123456789"
@@ -172,3 +174,33 @@ def get(query: str) -> dict[str, Any]:
 def test_secret_in_a_query_matches_its_parameter_only(query: str, matches: bool):
     """A further parameter isn't part of the secret."""
     assert matches is unredacted(HTTP, get(f"key={TOKEN}&to=a"), get(query))
+
+
+def test_digest_made_of_a_token_matches_the_one_made_of_the_secret():
+    """A request that is signed with a redacted key is the recorded one, and another request so signed isn't."""
+    sign, made = hashlib.sha256(b"a secret key").hexdigest(), hashlib.sha256(TOKEN.encode()).hexdigest()
+    stored = asked("charge", {"sign": sign, "key": TOKEN, "amount": 1})
+    found = Matcher((Interaction("one", HOST.name, 1, 0, 0, 0, encode(stored), effect=True),), (ROOT,), (TOKEN,))
+
+    def underived(*digests: str, **changed: Any) -> str | None:
+        live = asked("charge", {"sign": made, "key": TOKEN, "amount": 1, **changed})
+        return found.underived(HOST, live, Derived(digests))
+
+    assert HOST.canonical(stored) == underived(made)
+    assert [None] * 4 == [underived(), underived(made, amount=2), underived(made, sign="5e" * 32), underived(made[:-2])]
+
+
+def test_signed_body_is_compared_by_its_parts():
+    """Also where the body as a whole is."""
+    sign, made = hashlib.sha256(b"a secret key").hexdigest(), hashlib.sha256(TOKEN.encode()).hexdigest()
+
+    def post(sign: str, amount: int) -> dict[str, Any]:
+        headers = [["content-type", "application/json"]]
+        body = f'{{"amount": {amount}, "sign": "{sign}"}}'
+        return {**get("to=a"), "method": "POST", "headers": headers, "body": body}
+
+    first, second = (Interaction("one", "http", 1, 0, 0, 0, encode(post(sign, n)), effect=True) for n in (1, 2))
+    found = Matcher((first, second), (ROOT,), (TOKEN,))
+
+    assert HTTP.canonical(post(sign, 2)) == found.underived(HTTP, post(made, 2), Derived((made,)))
+    assert found.underived(HTTP, post(made, 3), Derived((made,))) is None

@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from pytest_fluxrun.boundary import Boundary, Call, Patch
+from pytest_fluxrun.boundary import Call
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.kinds.host import HOST
 from pytest_fluxrun.replaying import event_loop
+from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.event_loop import VirtualLoop
-from pytest_fluxrun.replaying.replayer import Answers, Replayer
+from pytest_fluxrun.replaying.replayer import Replayer
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Interaction, LaneSpec, Recording
-from pytest_fluxrun.values import decode, dump_error, encode
+from pytest_fluxrun.values import dump_error, encode
+from tests.plain_boundary import PlainBoundary
 
 MS = 1_000_000
 
 
-class Db(Boundary[Any]):
-    """A boundary without a library: answers are plain values."""
-
-    name: ClassVar[str] = "db"
-    kind = HOST
-    modules: ClassVar[tuple[str, ...]] = ()
-
-    def patches(self, module: Any) -> Iterable[Patch]:
-        return ()
-
-    def dump(self, result: Any) -> Any:
-        return encode(result)
-
-    def load(self, value: Any, call: Call) -> Any:
-        return decode(value)
-
-
-DB = Db()
+DB = PlainBoundary()
 
 
 def never() -> Any:
@@ -78,10 +63,18 @@ def recording(*interactions: Interaction, lanes: tuple[LaneSpec, ...] = (LaneSpe
 class Run:
     """One replay and what it takes to make calls in it."""
 
-    def __init__(self, of: Recording, loop: VirtualLoop, preamble: Recording | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        of: Recording,
+        loop: VirtualLoop,
+        preamble: Recording | None = None,
+        earlier: Recording | None = None,
+        **options: Any,
+    ) -> None:
         self.clock = VirtualClock()
         self.loop = loop
-        self.replayer = Replayer(of, run_id="0" * 26, shared=Answers(preamble), clock=self.clock, **options)
+        shared = Answers(preamble, earlier=earlier)
+        self.replayer = Replayer(of, run_id="0" * 26, shared=shared, clock=self.clock, **options)
 
     def do(self, function: Callable[[], Any]) -> Any:
         with entered(self.replayer.lane):
@@ -166,6 +159,47 @@ def test_unrecorded_call_is_latched_and_swallowing_it_changes_nothing(new_run):
     assert first.value is second.value
     assert "db db.refund({'amount': 1200})" == first.value.asked
     assert [0, 1] == list(run.replayer.matcher.unplayed())
+
+
+def test_a_miss_of_start_up_is_not_latched(virtual_loop):
+    """What start-up swallows doesn't keep what it asks for next from being answered; both misses are named."""
+    run = Run(recording(recorded("get", 1, answer="a")), virtual_loop, preamble=None)
+    run.replayer.preamble = True
+
+    for amount in (1, 2):
+        with pytest.raises(UnrecordedCall):
+            run.ask("refund", amount)
+
+    assert "a" == run.ask("get", 1)
+    assert ["db db.refund(1)", "db db.refund(2)"] == [missed.asked for missed in run.replayer.missed]
+
+
+def test_endless_misses_of_start_up_are_named_a_hundred_times(virtual_loop):
+    """A thread of the app may ask for ever."""
+    run = Run(recording(), virtual_loop, preamble=None)
+    run.replayer.preamble = True
+    for number in range(150):
+        with pytest.raises(UnrecordedCall):
+            run.ask("get", number)
+    run.replayer.returned = True
+    for number in range(150):
+        with pytest.raises(UnrecordedCall):
+            run.ask("get", number)
+
+    assert [100, 100] == [len(run.replayer.missed), len(run.replayer.late)]
+
+
+def test_request_that_holds_too_little_is_latched_like_a_call(new_run):
+    """What an entry's program asks it for and the run lacks: the first one stays, and no call is answered after it."""
+    run = new_run(recorded("get", 1))
+
+    error = run.replayer.lacks("more of the request's body")
+
+    assert error is run.replayer.unrecorded is run.replayer.lacks("something else")
+    assert "more of the request's body" == error.asked
+    with pytest.raises(UnrecordedCall) as raised:
+        run.ask("get", 1)
+    assert error is raised.value
 
 
 def test_miss_shows_the_nearest_call_and_where_it_differs(new_run):
@@ -293,6 +327,17 @@ def test_boundary_may_answer_what_is_local_to_it(new_run):
     assert run.replayer.unrecorded is None
 
 
+def test_program_unwinds_after_a_miss(new_run):
+    """A rollback is answered, by the run or by the boundary: no pooled connection is left in mid-transaction."""
+    run = new_run(recorded("get", 1, answer="rolled back"))
+    with pytest.raises(UnrecordedCall) as first:
+        run.ask("refund", 1)
+    assert "rolled back" == run.ask("get", 1, otherwise=lambda: "local")
+    assert "local" == run.ask("close", 1, otherwise=lambda: "local")
+    assert first.value is run.replayer.unrecorded
+    assert [] == list(run.replayer.matcher.unplayed())
+
+
 def test_local_answer_never_stands_in_for_an_effect_of_other_arguments(new_run):
     """A boundary's own answer doesn't take a recorded effect away."""
     run = new_run(recorded("save", 1))
@@ -347,3 +392,112 @@ def test_async_body_is_prepared_once_before_the_request_is_made(new_run):
 
     assert "ok" == run.drive(ask)
     assert ["body"] == body
+
+
+def test_read_that_uses_its_answer_up_is_not_repeated() -> None:
+    """A kind may say that the same read made again is another one: the second is a miss, not the last answer again."""
+
+    class Queue(type(HOST)):  # type: ignore[misc]  # a class that is only known as the type of HOST
+        def may_repeat(self, request: Any) -> bool:
+            return False
+
+    class Messages(PlainBoundary):
+        kind = Queue()
+
+    recording = Recording(0, 0, 0, 0, (LaneSpec((), ()),), (recorded("get_next", answer="one"),))
+    clock = VirtualClock()
+    replayer = Replayer(recording, run_id="r", shared=Answers(recording), clock=clock)
+
+    def ask() -> list[Any]:
+        call = Call(request("get_next"))
+        return [replayer.call(Messages(), call, never), replayer.call(Messages(), call, never)]
+
+    with entered(replayer.lane), pytest.raises(UnrecordedCall):
+        event_loop.call(ask, clock)
+    assert [] == replayer.drifts
+
+
+def test_read_of_a_cold_process_is_answered_by_an_earlier_run(virtual_loop):
+    """Any number of times, as drift, and only where neither the run nor its preamble has an answer."""
+    earlier = recording(recorded("get", 1, answer="old"), recorded("get", 2, answer="cached"))
+    run = Run(recording(recorded("get", 1, answer="own")), virtual_loop, None, earlier)
+
+    answers = [run.ask("get", 1), run.ask("get", 2), run.ask("get", 2)]
+
+    assert ["own", "cached", "cached"] == answers
+    assert [(DriftKind.COLD_READ, 0)] * 2 == run.drifts
+    assert run.replayer.unrecorded is None
+
+
+def test_effect_is_never_answered_by_an_earlier_run(virtual_loop):
+    """What a run before did once isn't done again for this one: the effect is a miss."""
+    run = Run(recording(), virtual_loop, None, recording(recorded("refund", 1, answer="done")))
+
+    with pytest.raises(UnrecordedCall):
+        run.ask("refund", 1)
+
+
+def test_variable_that_only_an_earlier_run_read_has_its_value(virtual_loop):
+    """The machine's own is asked only where no run of the process read it."""
+    run = Run(recording(), virtual_loop, None, recording(environment={"MODE": ["fast"]}))
+
+    assert "fast" == run.replayer.read("environment", "MODE", lambda: "here")
+    assert "here" == run.replayer.read("environment", "OTHER", lambda: "here")
+
+
+def test_answer_that_is_given_again_takes_no_time(virtual_loop):
+    """The recorded time has no room for a read that is made twice, so that what follows isn't late."""
+    run = Run(recording(recorded("get", 1, answer="a", took_ms=40)), virtual_loop)
+
+    run.ask("get", 1)
+    once_ns = run.clock.now_ns()
+    run.ask("get", 1)
+
+    assert once_ns >= 40 * MS
+    assert run.clock.now_ns() - once_ns < MS
+
+
+async def _stopped_after(run: Run, seconds: float, *asked: Any) -> BaseException:
+    """What becomes of a call whose task is cancelled."""
+    task = asyncio.ensure_future(run.aask(*asked))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    (raised,) = await asyncio.gather(task, return_exceptions=True)
+    return raised
+
+
+def test_read_in_a_task_that_is_stopped_at_once_is_late_and_no_miss(new_run):
+    """The recorded program was stopped before it asked: computing took time there."""
+    run = new_run()
+
+    assert isinstance(run.drive(lambda: _stopped_after(run, 0.04, "get", 1)), asyncio.CancelledError)
+    assert run.replayer.unrecorded is None
+    assert ["db db.get(1)"] == run.replayer.late
+
+
+@pytest.mark.parametrize(("seconds", "method"), [(0.2, "get"), (0.04, "save")])
+def test_stopping_hides_no_effect_and_no_read_of_long_ago(new_run, seconds, method):
+    """Those are misses."""
+    run = new_run()
+
+    assert isinstance(run.drive(lambda: _stopped_after(run, seconds, method, 1)), UnrecordedCall)
+    assert f"db db.{method}(1)" == run.replayer.unrecorded.asked
+
+
+def test_read_in_a_thread_whose_run_ends_at_once_is_late_and_no_miss(new_run):
+    """As a task's is."""
+    run = new_run()
+
+    def ended() -> None:
+        run.replayer.returned = True
+
+    async def body() -> BaseException:
+        asyncio.get_running_loop().call_later(0.04, ended)
+        (raised,) = await asyncio.gather(
+            asyncio.to_thread(lambda: run.replayer.call(DB, Call(request("get", 1)), never)), return_exceptions=True
+        )
+        return raised
+
+    assert isinstance(run.drive(body), UnrecordedCall)
+    assert run.replayer.unrecorded is None
+    assert ["db db.get(1)"] == run.replayer.late

@@ -14,6 +14,7 @@ import pytest
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
+from tests.replaying.real_time import real_s
 
 
 def _work(milliseconds: int) -> None:
@@ -21,20 +22,6 @@ def _work(milliseconds: int) -> None:
     until = ambient.monotonic_ns() + milliseconds * 1_000_000
     while ambient.monotonic_ns() < until:
         pass
-
-
-def _real_s() -> float:
-    return ambient.monotonic_ns() / 1e9
-
-
-def _until(condition) -> None:
-    """Wait, for at most five seconds, until what other threads bring about holds."""
-    deadline = _real_s() + 5
-    lock = _thread.allocate_lock()
-    lock.acquire()
-    while not condition():
-        assert _real_s() < deadline
-        lock.acquire(timeout=0.005)
 
 
 def _all_of(*bodies) -> None:
@@ -48,22 +35,22 @@ def _all_of(*bodies) -> None:
 
 def test_an_hour_of_sleep_takes_no_time(replay):
     """A sleep of the only actor moves the clock at once."""
-    began_s = _real_s()
+    began_s = real_s()
 
     replay.call(lambda: time.sleep(3600))
 
     assert 3600 == replay.now_s
-    assert _real_s() - began_s < 3600 / 10
+    assert real_s() - began_s < 3600 / 10
 
 
 def test_two_thousand_sleeps_take_no_time(replay):
     """Each served call is a sleep, so one costs little."""
-    began_s = _real_s()
+    began_s = real_s()
 
     replay.call(lambda: [time.sleep(0.25) for _ in range(2000)])
 
     assert 500 == replay.now_s
-    assert _real_s() - began_s < 500 / 10
+    assert real_s() - began_s < 500 / 10
 
 
 def test_negative_sleep_is_refused(replay):
@@ -74,11 +61,11 @@ def test_negative_sleep_is_refused(replay):
 
 def test_outside_a_run_sleep_is_real(replay):
     """A lane in another context changes nothing here."""
-    began_s = _real_s()
+    began_s = real_s()
 
     time.sleep(0.02)
 
-    assert _real_s() - began_s >= 0.02
+    assert real_s() - began_s >= 0.02
     assert 0 == replay.now_s
 
 
@@ -455,7 +442,7 @@ def test_pool_thread_notified_by_a_thread_of_no_run(replay):
 def test_busy_poll_comes_to_its_deadline(replay):
     """`while now() < deadline` ends: each read moves the clock, ever faster."""
     clock = replay.clock
-    began_s = _real_s()
+    began_s = real_s()
 
     def body():
         deadline = clock.read() + 30_000_000_000
@@ -464,7 +451,7 @@ def test_busy_poll_comes_to_its_deadline(replay):
 
     replay.call(body)
 
-    assert _real_s() - began_s < 30 / 2
+    assert real_s() - began_s < 30 / 2
     assert 30 <= replay.now_s < 62
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import queue
 import threading
 import time
@@ -10,23 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.errors import DeadlineExceeded
-
-
-def _real_s() -> float:
-    return ambient.monotonic_ns() / 1e9
-
-
-def _until(condition) -> None:
-    """Wait, for at most five seconds, until what other threads bring about holds."""
-    deadline = _real_s() + 5
-    lock = _thread.allocate_lock()
-    lock.acquire()
-    while not condition():
-        assert _real_s() < deadline
-        lock.acquire(timeout=0.005)
+from tests.replaying.real_time import real_s, until
 
 
 def test_kill_ends_everything_that_waits(replay):
@@ -56,7 +41,7 @@ def test_kill_ends_everything_that_waits(replay):
     killer.join()
 
     assert {"job", "thread"} == {ended.get(timeout=5), ended.get(timeout=5)}
-    _until(lambda: threading.active_count() == before)
+    until(lambda: threading.active_count() == before)
 
 
 def test_kill_raises_a_given_error(replay):
@@ -99,9 +84,9 @@ def test_threads_left_behind_go_on_in_real_time(replay):
 
     def left_behind():
         threading.Event().wait(3600)
-        times.put(_real_s())
+        times.put(real_s())
         time.sleep(0.03)
-        times.put(_real_s())
+        times.put(real_s())
 
     def body():
         threading.Thread(target=left_behind).start()

@@ -99,8 +99,8 @@ def record_shop(root: Path, *steps: str, **variables: str) -> None:
 def record_corner(root: Path) -> None:
     """Record the corner app."""
     root.mkdir()
-    for name in ("corner_app.py", "corner_upstream.py"):
-        shutil.copy(_HERE / name, root)
+    for name in ("app", "calls", "rows", "streams", "upstream"):
+        shutil.copy(_HERE / f"corner_{name}.py", root)
     (root / "pyproject.toml").write_text(_CORNER_SETTINGS)
     project = Project(root)
     project.fluxrun("init", "--yes")
@@ -111,6 +111,7 @@ def record_corner(root: Path) -> None:
     ):
         surprises = asyncio.run(corner_traffic.drive(url))
     assert surprises == []
+    (root / "upstream.url").write_text(upstream)
     _take_away(project)
 
 

@@ -10,21 +10,18 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
-import gzip
 import hashlib
 import hmac
-import json
 import logging
 import os
 import queue
 import random
 import secrets
 import sqlite3
-import tempfile
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from email.utils import formatdate
 from random import choice as copied_choice
@@ -35,26 +32,25 @@ import pytest_fluxrun as fluxrun
 
 fluxrun.init(project="corner")
 
-import aiosqlite
 import anyio
+import corner_rows
+import corner_streams
 import httpx
-from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
+from corner_calls import UPSTREAM, client, number, number_blocking
+from corner_rows import DATABASE, Database
+from fastapi import BackgroundTasks, FastAPI, Header, HTTPException, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-UPSTREAM = os.environ["UPSTREAM"]
 NOBODY = os.environ["NOBODY"]
-DATABASE = "corner.db"
 _SECRET = b"corner"
 
 trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
 pool = concurrent.futures.ThreadPoolExecutor(4)
-client = httpx.AsyncClient(base_url=UPSTREAM, timeout=2)
-blocking = httpx.Client(base_url=UPSTREAM, timeout=2)
 logger = logging.getLogger(__name__)
 
 
@@ -97,34 +93,8 @@ api = FastAPI(lifespan=lifespan)
 api.add_middleware(GZipMiddleware, minimum_size=1000)
 api.add_middleware(CORSMiddleware, allow_origins=["https://a.example"], allow_methods=["GET", "POST", "PUT"])
 api.add_middleware(Trace)
-
-
-async def number(of: str = "", ms: int = 0) -> int:
-    """Another number from upstream."""
-    response = await client.get("/draw", params={"of": of, "ms": ms})
-    return int(response.json()["number"])
-
-
-def number_blocking(of: str = "", ms: int = 0) -> int:
-    """The same from a thread."""
-    return int(blocking.get("/draw", params={"of": of, "ms": ms}).json()["number"])
-
-
-def connection() -> Iterator[sqlite3.Connection]:
-    """A dependency with yield: commits, or rolls back where the endpoint raised."""
-    database = sqlite3.connect(DATABASE, timeout=10, check_same_thread=False)
-    database.row_factory = sqlite3.Row
-    try:
-        yield database
-        database.commit()
-    except BaseException:
-        database.rollback()
-        raise
-    finally:
-        database.close()
-
-
-Database = Annotated[sqlite3.Connection, Depends(connection)]
+api.include_router(corner_rows.router)
+api.include_router(corner_streams.router)
 
 
 @api.get("/health")
@@ -504,193 +474,10 @@ async def fire_and_forget() -> dict[str, str]:
 _forgotten: set[asyncio.Task[int]] = set()
 
 
-@api.get("/notes")
-def notes(database: Database, limit: int = 3) -> dict[str, Any]:
-    """sqlite3 in the raw: row factory, functions, executemany, iteration, rowcount, errors."""
-    database.create_function("double", 1, lambda value: value * 2)
-    keys = [secrets.token_hex(4) for _ in range(3)]
-    written = database.executemany(
-        "INSERT INTO notes (text, at) VALUES (?, ?)", [(key, datetime.now(UTC).isoformat()) for key in keys]
-    )
-    rows = [
-        dict(row)
-        for row in database.execute(
-            "SELECT id, text, double(id) AS twice FROM notes ORDER BY id DESC LIMIT ?", (limit,)
-        )
-    ]
-    try:
-        database.execute("INSERT INTO notes (text) VALUES ('first')")
-        clash = ""
-    except sqlite3.IntegrityError as error:
-        clash = f"{error} {error.sqlite_errorname}"
-    noise, now = database.execute("SELECT random(), strftime('%s', 'now')").fetchone()
-    return {"rows": rows, "written": written.rowcount, "clash": clash, "noise": noise, "now": now}
-
-
-@api.get("/rollback")
-def roll_back(database: Database) -> None:
-    """The dependency rolls back because the endpoint raises."""
-    database.execute("INSERT INTO notes (text) VALUES (?)", (uuid.uuid4().hex,))
-    raise HTTPException(409, detail=f"undone at {time.time()}")
-
-
-@api.get("/raise")
-def raise_error(database: Database) -> None:
-    """An error that nobody handles, with what chance decided in its message."""
-    count = database.execute("SELECT count(*) FROM notes").fetchone()[0]
-    raise ValueError(f"{count} notes, {uuid.uuid4()}")
-
-
-@api.get("/aiosqlite")
-async def async_rows() -> dict[str, Any]:
-    """aiosqlite: a cursor read row by row, concurrent connections."""
-
-    async def write(text: str) -> int:
-        async with aiosqlite.connect(DATABASE, timeout=10) as database:
-            cursor = await database.execute("INSERT INTO notes (text) VALUES (?)", (text,))
-            await database.commit()
-            return int(cursor.lastrowid or 0)
-
-    ids = await asyncio.gather(*(write(uuid.uuid4().hex) for _ in range(3)))
-    async with (
-        aiosqlite.connect(DATABASE) as database,
-        database.execute("SELECT id, text FROM notes ORDER BY id DESC LIMIT 4") as cursor,
-    ):
-        return {"ids": ids, "rows": [list(row) async for row in cursor]}
-
-
-@api.get("/rows")
-def rows_as_lines(count: int = 5) -> StreamingResponse:
-    """A sync generator, iterated in the thread pool, over an open cursor."""
-    database = sqlite3.connect(DATABASE, check_same_thread=False)
-
-    def lines() -> Iterator[str]:
-        with contextlib.closing(database):
-            for row in database.execute("SELECT id, text FROM notes ORDER BY id LIMIT ?", (count,)):
-                yield json.dumps([*row, time.time(), random.random()]) + "\n"
-                time.sleep(0.002)
-
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
-
-
-@api.put("/upload")
-async def upload(request: Request) -> dict[str, Any]:
-    """A body passed on while it arrives, hashed on the way and spooled to a temporary file."""
-    digest = hashlib.sha256()
-    with tempfile.SpooledTemporaryFile(max_size=10) as spool:
-
-        async def passed_on() -> AsyncIterator[bytes]:
-            async for part in request.stream():
-                digest.update(part)
-                spool.write(part)
-                yield part
-
-        answer = (await client.put("/echo", content=passed_on())).json()
-        spool.seek(0)
-        spooled = len(spool.read())
-    return {"sha256": digest.hexdigest(), "spooled": spooled, "answer": answer}
-
-
-@api.post("/multipart")
-async def multipart() -> dict[str, Any]:
-    """A form with a file, whose boundary chance decides."""
-    files = {"file": ("a.txt", b"some text", "text/plain")}
-    answer = (await client.post("/echo", data={"name": "x"}, files=files)).json()
-    return {"body": answer["body"], "ref": answer["ref"]}
-
-
-@api.get("/proxy")
-async def proxy(count: int = 5) -> StreamingResponse:
-    """A stream passed through as it comes."""
-
-    async def lines() -> AsyncIterator[bytes]:
-        async with client.stream("GET", "/stream", params={"count": count}) as response:
-            async for line in response.aiter_lines():
-                yield f"data: {line} {time.time()}\n\n".encode()
-
-    return StreamingResponse(lines(), media_type="text/event-stream")
-
-
-@api.get("/head-of-stream")
-async def head_of_stream() -> dict[str, Any]:
-    """The first lines of a stream that is then given up."""
-    found = []
-    async with client.stream("GET", "/stream", params={"count": 50}) as response:
-        async for line in response.aiter_lines():
-            found.append(line)
-            if len(found) == 2:
-                break
-    return {"found": found}
-
-
-@api.get("/clients")
-async def clients() -> dict[str, Any]:
-    """A client for each request: redirects, cookies, hooks, authentication, compressed and binary bodies."""
-    seen: list[str] = []
-
-    async def hook(response: httpx.Response) -> None:
-        seen.append(f"{response.status_code} {response.request.url.path}")
-
-    auth = httpx.BasicAuth("user", "word")
-    async with httpx.AsyncClient(
-        base_url=UPSTREAM, follow_redirects=True, event_hooks={"response": [hook]}, auth=auth
-    ) as own:
-        moved = (await own.get("/moved/2")).json()
-        zipped = (await own.get("/zipped")).json()
-        binary = (await own.get("/binary")).content
-        cookies = dict(sorted(own.cookies.items()))
-    return {"moved": moved, "zipped": zipped["ref"], "binary": binary.hex(), "cookies": cookies, "seen": seen}
-
-
-@api.get("/image")
-async def image() -> Response:
-    """Bytes that are no text, from chance, with an ETag and a cookie."""
-    body = secrets.token_bytes(1500)
-    response = Response(body, media_type="image/png", headers={"etag": hashlib.md5(body).hexdigest()})
-    response.set_cookie("visit", uuid.uuid4().hex, max_age=60)
-    response.set_cookie("seen", str(int(time.time())))
-    return response
-
-
-@api.get("/zipped")
-async def zipped() -> dict[str, Any]:
-    """Large enough for the gzip middleware, and a gzip of its own: both write the time into the bytes."""
-    own = gzip.compress(b"x" * 100)
-    return {"own": own.hex(), "fill": [secrets.token_hex(8) for _ in range(200)]}
-
-
 @api.get("/lifespan-state")
 async def lifespan_state(request: Request) -> dict[str, Any]:
     """What the lifespan drew and asked for before the first request."""
     return {"booted": request.state.booted, "boot_id": request.state.boot_id, "n": await number("state")}
-
-
-@api.get("/stream-breaks")
-async def stream_breaks() -> StreamingResponse:
-    """An error in the middle of a stream."""
-
-    async def lines() -> AsyncIterator[str]:
-        for index in range(3):
-            yield f"{index} {uuid.uuid4()}\n"
-            await asyncio.sleep(0.001)
-        raise OSError(f"broke at {time.time()}")
-
-    return StreamingResponse(lines(), media_type="text/plain")
-
-
-@api.get("/endless")
-async def endless() -> StreamingResponse:
-    """A stream until the client goes."""
-
-    async def lines() -> AsyncIterator[str]:
-        try:
-            while True:
-                yield f"data: {await number('endless')} {time.time()}\n\n"
-                await asyncio.sleep(0.01)
-        finally:
-            logger.info("the client has gone")
-
-    return StreamingResponse(lines(), media_type="text/event-stream")
 
 
 @api.get("/verified")

@@ -28,7 +28,7 @@ from pytest_fluxrun.run import Run
 
 _START_S = 30.0
 _STOP_S = 20.0
-_COMMAND_S = 180.0
+_COMMAND_S = 400.0
 _REPOSITORY = Path(__file__).parents[2]
 
 
@@ -137,7 +137,8 @@ class Door:
     _listener: socket.socket = field(init=False)
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        # two workers may listen at once: each of them must hear nothing
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128, reuse_port=True)
         threading.Thread(target=self._count, daemon=True).start()
         return self
 
@@ -162,14 +163,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+UVICORN = ("uvicorn", "{application}", "--port", "{port}", "--log-level", "warning")
+
+
 @contextmanager
-def server(project: Project, application: str, *options: str, **variables: str) -> Iterator[str]:
-    """Serve an application with uvicorn, and stop it with SIGTERM at the end; gives its address."""
+def server(project: Project, application: str, *, command: Sequence[str] = UVICORN, **variables: str) -> Iterator[str]:
+    """Serve an application, and stop the server with SIGTERM at the end; gives its address.
+
+    Args:
+        project: where it runs.
+        application: `module:attribute`.
+        command: what runs after `python -m`, with `{application}` and `{port}` to be filled in.
+        variables: of its environment.
+    """
     port = free_port()
     log = project.root / f"{application.partition(':')[0]}.log"
+    filled = [word.format(application=application, port=port) for word in command]
     with log.open("w") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning", *options],
+            [sys.executable, "-m", *filled],
             cwd=project.root,
             env=project.environment(**variables),
             stdout=log_file,
@@ -189,7 +201,9 @@ def server(project: Project, application: str, *options: str, **variables: str) 
 
 
 @contextmanager
-def recording_server(project: Project, application: str, **variables: str) -> Iterator[str]:
+def recording_server(
+    project: Project, application: str, *, command: Sequence[str] = UVICORN, **variables: str
+) -> Iterator[str]:
     """Serve an instrumented application that keeps every run."""
     settings = {
         "FLUXRUN_STORE": "runs",
@@ -197,7 +211,7 @@ def recording_server(project: Project, application: str, **variables: str) -> It
         "FLUXRUN_KEEP_4XX": "1",
         "FLUXRUN_TOKEN": project.fluxrun("token").strip(),
     }
-    with server(project, application, **(settings | variables)) as url:
+    with server(project, application, command=command, **(settings | variables)) as url:
         yield url
 
 

@@ -1,21 +1,23 @@
-"""Plausible code that is hard to replay: each run of it matches, or it fails and names what redaction took from it."""
+"""Plausible code that is hard to replay: each run of it matches, also where it verifies what redaction took."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
 from pytest_fluxrun.run import Run
+from pytest_fluxrun.testing.live_hits import LIVE_HITS
 from pytest_fluxrun.values import decode
-from tests.scenarios.service import Project, Suite
-
-UNFAITHFUL = {"POST /login": "response.status: 200 → 401"}
-"""What a run computes from a secret that redaction replaced: a derived password, a signed cookie's content."""
+from tests.scenarios.service import Door, Project, Suite
 
 
 @pytest.fixture(scope="module")
-def replayed(corner: Project) -> Suite:
-    """Every run, replayed once."""
-    return corner.replay("-p", "no:randomly")
+def replayed(corner: Project) -> tuple[Suite, int]:
+    """Every run, replayed once, and how often somebody knocked where the server was."""
+    with Door(int((corner.root / "upstream.url").read_text().rpartition(":")[2])) as door:
+        suite = corner.replay("-p", "no:randomly")
+    return suite, door.knocks
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +37,24 @@ def test_every_endpoint_was_recorded(runs: dict[str, Run]) -> None:
     assert {run.readiness.reasons for run in runs.values()} == {()}
 
 
-def test_runs_replay_to_their_outcome(runs: dict[str, Run], replayed: Suite) -> None:
-    """Those that compute from a redacted secret are red and say what differs; all others match."""
-    assert len(replayed.cases) == len(runs)
+def test_runs_replay_to_their_outcome(
+    runs: dict[str, Run], replayed: tuple[Suite, int], record_property: Callable[[str, object], None]
+) -> None:
+    """Every one, the login with a derived password among them; nothing goes out."""
+    suite, knocks = replayed
+    record_property(LIVE_HITS, knocks)
+    assert 0 == knocks
+    assert len(suite.cases) == len(runs)
     red = {}
     for run in runs.values():
-        case = next(case for case in replayed.cases if run.id in case.name)
+        case = next(case for case in suite.cases if run.id in case.name)
         if case.properties["fluxrun.verdict"] != "match":
             red[_request(run)] = case.properties["fluxrun.first_divergence"]
-    assert red == UNFAITHFUL, replayed.told
-    assert replayed.exit_code == 1
+    assert red == {}, suite.told
+    assert suite.exit_code == 0
 
 
 def test_order_of_the_runs_does_not_matter(corner: Project) -> None:
-    """In another order and with other hashes the same ones are red, no others."""
+    """In another order and with other hashes all match."""
     suite = corner.replay("-p", "randomly", "-p", "no:cacheprovider", "-p", "xdist", "-n", "2", PYTHONHASHSEED="7")
-    assert suite.verdicts["regressed"] == len(UNFAITHFUL), suite.told
-    assert suite.verdicts["match"] == len(suite.cases) - len(UNFAITHFUL)
+    assert suite.verdicts == {"match": len(suite.cases)}, suite.told

@@ -197,8 +197,8 @@ def test_silent_server_is_unreachable_within_the_timeout(
     aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent_port}")
     began_s = time.monotonic()
     with pytest.raises(StoreUnreachable) as caught:
-        operation(ObjectStore("s3://bucket/runs?timeout_s=0.6"))
-    assert time.monotonic() - began_s < 1.2
+        operation(ObjectStore("s3://bucket/runs?timeout_s=1.2"))
+    assert time.monotonic() - began_s < 2 * 1.2
     assert "no answer in time" in caught.value.why
 
 

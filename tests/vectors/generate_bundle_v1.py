@@ -213,6 +213,9 @@ def successes() -> Iterator[tuple[str, str, list[Key], bytes, bytes]]:
     yield "required_only", "no optional member", [ALICE], replace(GOOD, index=canonical(sparse)).build(), PAYLOAD
     unready = {"readiness": "unready", "reasons": ["over-bound", "opaque:host:db"], "status": None}
     yield "unready", "reasons, and no status", [ALICE], replace(GOOD, members=unready).build(), PAYLOAD
+    traced = {"trace": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "parent_id": "00f067aa0ba902b7"}}
+    traced["trace"] |= {"request_id": "req-7f3a/1", "amzn_trace_id": "1-67891233-abcdef012345678912345678"}
+    yield "trace", "ids of what started the run", [ALICE], replace(GOOD, members=traced).build(), PAYLOAD
 
 
 def broken_layout() -> Iterator[Vector]:
@@ -267,6 +270,9 @@ def broken_trust() -> Iterator[Vector]:
         ("index_run_id", {"run_id": "81jd3k0000000000000000000a"}),
         ("index_wrong_type", {"status": "500"}),
         ("index_huge_integer", {"sequence": 10**4000}),
+        ("trace_unknown_member", {"trace": {"user_id": "alice"}}),
+        ("trace_of_zeros", {"trace": {"trace_id": "0" * 32}}),
+        ("trace_free_text", {"trace": {"request_id": "alice@shop.example"}}),
         ("recipients_differ", {"recipients": [BOB.key_id.hex()]}),
         ("recipients_missing", {"recipients": []}),
     ):

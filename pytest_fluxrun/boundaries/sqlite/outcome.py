@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pytest_fluxrun.boundary import Picks, Request
 from pytest_fluxrun.errors import DamagedBundle
+from pytest_fluxrun.kinds.sql import first_keyword, folded, positions, sketched, written_rows
 from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque
 
 __all__ = ["Outcome"]
@@ -77,6 +79,38 @@ class Outcome:
             "total_changes": self.total_changes,
             "failure": dump_error(self.failure) if isinstance(self.failure, BaseException) else None,
         }
+
+    @classmethod
+    def written(cls, request: Request, reply: Mapping[str, Any]) -> Outcome:
+        """The outcome that a guard tells in words: `kinds.sql.written_rows`, and `lastrowid`."""
+        columns, rows, count = written_rows({key: reply[key] for key in reply if key != "lastrowid"}, "sqlite3")
+        outcome = cls(in_transaction=first_keyword(folded(request["sql"])) not in ("SELECT", "VALUES"))
+        outcome.columns = tuple(columns) or None
+        outcome.add(map(tuple, rows))
+        outcome.rowcount = outcome.rowcount_end = -1 if columns else count
+        outcome.lastrowid = reply.get("lastrowid")
+        outcome.ended = True
+        return outcome
+
+    @staticmethod
+    def sketched(request: Request, number: int) -> dict[str, Any] | None:
+        """A made-up reply to a statement that writes: `kinds.sql.sketched`, and of an INSERT a row's number."""
+        reply = sketched(request, number)
+        if reply is None or "rows" in reply or first_keyword(folded(request["sql"])) not in ("INSERT", "REPLACE"):
+            return reply
+        return {**reply, "lastrowid": number}
+
+    @staticmethod
+    def project(value: Value, picks: Picks) -> Value:
+        """The stored outcome with some of its columns; None where one of them isn't there, or there are no rows."""
+        if "~" in value or value["columns"] is None:
+            return None
+        picked = positions(value["columns"], picks)
+        if picked is None:
+            return None
+        places, names = picked
+        rows = [tuple(row[place] for place in places) for row in decode(value["rows"])]
+        return {**value, "columns": names, "rows": encode_or_opaque([list(row) for row in rows])}
 
     @classmethod
     def load(cls, value: Value) -> Outcome:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, Final
 
-from pytest_fluxrun.kinds.sql import first_keyword, folded
+from pytest_fluxrun.kinds.sql import IN_MEMORY, first_keyword, folded
 
-__all__ = ["Rows", "database_name", "describing", "form", "frozen", "is_local"]
+__all__ = ["Rows", "database_name", "describing", "form", "frozen", "is_local", "is_query", "writes_literals"]
 
 _NATIVE: Final = frozenset({int, float, str, bytes, type(None), bool})
 _TRANSACTION: Final = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
@@ -29,6 +29,7 @@ _LOCAL_WHEN_SET: Final = frozenset(
 )
 """Settings that the file answers for: setting them is local, what they are isn't."""
 _PING: Final = re.compile(r"SELECT \d+", re.IGNORECASE)
+_LITERALS: Final = re.compile(r"SELECT QUOTE\(\?\)(?:, ?QUOTE\(\?\))*", re.IGNORECASE)
 
 
 class Rows:
@@ -53,13 +54,15 @@ class Rows:
         return self._passed
 
 
-def form(database: str, sql: str, binds: Any) -> dict[str, Any]:
-    """A statement in the form of the kind sql; no binds at all are None."""
-    if isinstance(binds, Rows):
-        return {"database": database, "sql": sql, "binds": binds.passed() or None, "many": True}
-    if not isinstance(binds, dict):
+def form(database: str, sql: str, binds: Any, *, detect_types: int = 0) -> dict[str, Any]:
+    """A statement in the form of the kind sql; no binds at all are None. `detect_types` stands there if there are."""
+    many = isinstance(binds, Rows)
+    if many:
+        binds = binds.passed()
+    elif not isinstance(binds, dict):
         binds = list(binds or ())
-    return {"database": database, "sql": sql, "binds": binds or None, "many": False}
+    request = {"database": database, "sql": sql, "binds": binds or None, "many": many}
+    return {**request, "detect_types": detect_types} if detect_types else request
 
 
 def frozen(parameters: Any) -> Any:
@@ -116,14 +119,26 @@ def is_local(sql: str) -> bool:
     return keyword in _TRANSACTION
 
 
+@functools.lru_cache(maxsize=1024)
+def is_query(sql: str) -> bool:
+    """Whether a statement leaves the transaction as it is, so that an answer from elsewhere says nothing of it."""
+    return first_keyword(folded(sql)) in ("SELECT", "VALUES", "EXPLAIN")
+
+
+@functools.lru_cache(maxsize=1024)
+def writes_literals(sql: str) -> bool:
+    """Whether a statement only spells its binds, as Django asks after each of its own in debug mode: no crossing."""
+    return _LITERALS.fullmatch(folded(sql)) is not None
+
+
 def database_name(database: Any) -> str:
     """The file's own name: a path says where the code runs, not what it asks for."""
     try:
         path = os.fsdecode(database)
     except TypeError:
         return repr(type(database))
-    return (
-        os.path.basename(path.removeprefix("file:").partition("?")[0])
-        if path.startswith("file:")
-        else os.path.basename(path)
-    )
+    if not path.startswith("file:"):
+        return os.path.basename(path)
+    name, _, options = path.removeprefix("file:").partition("?")
+    name = os.path.basename(name)
+    return f"{IN_MEMORY}{name.removeprefix(IN_MEMORY)}" if "mode=memory" in options.split("&") else name

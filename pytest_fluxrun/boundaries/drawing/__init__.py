@@ -1,0 +1,1 @@
+"""Parts of the boundaries of randomness that CPython's own modules don't give. Patches nothing."""

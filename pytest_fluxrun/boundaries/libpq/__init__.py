@@ -1,0 +1,1 @@
+"""Parts of the psycopg boundary: what libpq is sent, what it answers, and a connection that plays. Patches nothing."""

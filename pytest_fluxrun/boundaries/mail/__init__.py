@@ -1,0 +1,1 @@
+"""What the libraries that send mails share: a conversation with a server, and its answers in stored form."""

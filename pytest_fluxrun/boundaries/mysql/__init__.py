@@ -1,0 +1,1 @@
+"""What the drivers of MySQL and MariaDB share: statements as requests, answers as packets. No driver is imported."""

@@ -1,0 +1,107 @@
+"""Commands as they are sent: packed in RESP, with their secrets left out. Pure; no redis-py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+__all__ = ["Chunks", "commands_in", "frozen", "is_local", "name_in", "text_or_bytes"]
+
+Chunks = list[Any]
+"""Pieces of packed commands, bytes that can't change."""
+
+_HEAD: Final = 64
+_MASK: Final = "***"
+_COUNT: Final = re.compile(rb"\*(\d+)\r\n")
+_LENGTH: Final = re.compile(rb"\$(\d+)\r\n")
+_SECRET_SETTINGS: Final = re.compile(
+    r"(?i)requirepass|masterauth|auth-pass|sentinel-pass|tls-key-file-pass|tls-client-key-file-pass"
+)
+_ACL_SECRET: Final = (">", "<", "#", "!")
+_LOCAL: Final = frozenset(
+    {"AUTH", "HELLO", "SELECT", "READONLY", "READWRITE", "ASKING", "UNWATCH", "QUIT", "RESET"}
+    | {"CLIENT SETINFO", "CLIENT SETNAME", "CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT REPLY", "CLIENT TRACKING"}
+    | {"CLIENT MAINT_NOTIFICATIONS"}
+)
+
+
+def frozen(command: Any) -> Chunks:
+    """What `send_packed_command` takes, in pieces that can't change."""
+    if type(command) is list and len(command) == 1 and type(command[0]) is bytes:
+        return command  # as every client's packer makes it
+    if isinstance(command, str):
+        return [command.encode()]
+    if isinstance(command, bytes):
+        return [command]
+    return [chunk if type(chunk) is bytes else bytes(chunk) for chunk in command]
+
+
+def name_in(chunks: Chunks) -> bytes:
+    """The name of the first command, upper-case."""
+    parts = chunks[0][:_HEAD].split(b"\r\n", 3) if chunks else []
+    return parts[2].upper() if len(parts) > 2 else (parts[0].split() or [b""])[0].upper() if parts else b""
+
+
+def commands_in(chunks: Chunks) -> list[list[Any]]:
+    """The commands, each `[name, *arguments]`, text where it is UTF-8; passwords masked."""
+    data = b"".join(chunks)
+    commands = []
+    position = 0
+    while (count := _COUNT.match(data, position)) is not None:
+        position = count.end()
+        command = []
+        for _ in range(int(count[1])):
+            length = _LENGTH.match(data, position)
+            if length is None:
+                break
+            start = length.end()
+            position = start + int(length[1])
+            command.append(text_or_bytes(data[start:position]))
+            position += 2
+        commands.append(_masked(command))
+    if position < len(data):  # an inline command, as people type it
+        commands += [_masked([text_or_bytes(part) for part in line.split()]) for line in data[position:].splitlines()]
+    return [command for command in commands if command]
+
+
+def text_or_bytes(data: Any) -> Any:
+    """Text where bytes are UTF-8, else the bytes."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def is_local(commands: Iterable[list[Any]]) -> bool:
+    """Whether commands concern the connection alone, so that each is answered with OK where nobody recorded it."""
+    return all(_name(command) in _LOCAL for command in commands)
+
+
+def _name(command: list[Any]) -> str:
+    words = command[:2] if isinstance(command[0], str) and command[0].upper() == "CLIENT" else command[:1]
+    return " ".join(str(word).upper() for word in words)
+
+
+def _masked(command: list[Any]) -> list[Any]:
+    """A command without the passwords that it gives to the server."""
+    words = [word.upper() if isinstance(word, str) else "" for word in command[:4]]
+    if words[:1] == ["AUTH"]:
+        return [command[0], *[_MASK] * (len(command) - 1)]
+    if words[:1] in (["HELLO"], ["MIGRATE"]):
+        return _masked_behind(command, {"AUTH": 2 if words[0] == "HELLO" else 1, "AUTH2": 2})
+    if words[:2] == ["ACL", "SETUSER"]:
+        return [_MASK if isinstance(word, str) and word.startswith(_ACL_SECRET) else word for word in command]
+    if words[:2] in (["CONFIG", "SET"], ["SENTINEL", "SET"], ["SENTINEL", "CONFIG"]):
+        secret = [isinstance(word, str) and _SECRET_SETTINGS.fullmatch(word) for word in command]
+        return [_MASK if index and secret[index - 1] else word for index, word in enumerate(command)]
+    return command
+
+
+def _masked_behind(command: list[Any], counts: dict[str, int]) -> list[Any]:
+    masked: list[Any] = []
+    left = 0
+    for word in command:
+        masked.append(_MASK if left else word)
+        left = left - 1 if left else counts.get(word.upper(), 0) if isinstance(word, str) else 0
+    return masked

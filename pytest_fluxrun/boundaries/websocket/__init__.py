@@ -1,0 +1,1 @@
+"""Parts that websocket boundaries share: one connection's messages, and their stored form. Patches nothing."""

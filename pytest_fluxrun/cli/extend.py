@@ -1,0 +1,208 @@
+"""`fluxrun extend`: ask a development environment, once, for the reads that fixed code makes and a run lacks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pytest_fluxrun.boundary import Boundary, Request
+from pytest_fluxrun.bundle import Token
+from pytest_fluxrun.cli.console import styled
+from pytest_fluxrun.cli.project import Project, directories_option, run_argument
+from pytest_fluxrun.cli.replay import pytest_line, stage_for
+from pytest_fluxrun.cli.token_file import read_token
+from pytest_fluxrun.environments import environment_named
+from pytest_fluxrun.errors import FluxRunError, KeyFileError
+from pytest_fluxrun.execution.stage import Replayed, Stage
+from pytest_fluxrun.judgement.comparison import is_failure
+from pytest_fluxrun.judgement.corpus import Placed
+from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Answer, Guard, digest, write_guard
+from pytest_fluxrun.judgement.supplement import seal_supplement
+from pytest_fluxrun.judgement.verdict import judge
+from pytest_fluxrun.replaying.missing import answerable, call_text
+from pytest_fluxrun.report.failure import failure_text
+from pytest_fluxrun.run import HandAnswer, Interaction, Run
+from pytest_fluxrun.values import encode
+
+__all__ = ["command"]
+
+_MOST_CALLS: Final = 500
+_NOT_MADE: Final = "it changes the outside and is never made; --effects makes an answer up"
+_NOT_ASKED: Final = "it is a read; --live NAME makes it in a development environment"
+
+
+@click.command("extend")
+@run_argument
+@directories_option
+@click.option("--live", "name", metavar="NAME", help="Make missing reads in [tool.fluxrun.live.NAME].")
+@click.option("--effects", is_flag=True, help="Make up answers to new effects, for review in the guard.")
+@click.option("--anew", is_flag=True, help="Forget the answers of an earlier `extend` of this run.")
+def command(*, run: str, directories: tuple[Path, ...], name: str | None, effects: bool, anew: bool) -> None:
+    """Give RUN the answers to calls that fixed code makes and the recording lacks.
+
+    The run is replayed offline as always. Where the code asks for what the recording lacks, a read is made in the
+    development environment NAME, and its answer sealed into a file beside the bundle, which the guard pins; an effect
+    is never made: its answer is made up and written into the guard. The replay begins again until nothing is missing.
+    """
+    project = Project.current(directories)
+    if name is None and not effects:
+        raise click.UsageError("Say what may answer: --live NAME for reads, --effects for what changes the outside.")
+    environment = None if name is None else environment_named(project.settings.live, name)
+    placed = project.find(run)
+    opened, guard = project.open(placed)
+    if name is not None:
+        _signer(project)  # says what is missing before anything is asked
+    if anew:
+        opened = replace(opened, supplement=(), answers=())
+    with _staged(project) as stage:
+        extension = _extended(stage, opened, environment, effects=effects)
+    guard = _written(project, placed, extension, guard, name or "")
+    _tell(project, placed, guard, extension)
+
+
+def _written(project: Project, placed: Placed, extension: _Extension, guard: Guard | None, name: str) -> Guard:
+    """The guard with what is new, written where there is any; the supplement before it."""
+    extended = extension.run
+    guard = _guard(placed, extended, guard)
+    update: dict[str, Any] = {}
+    if extension.asked:
+        recipients = project.keyring.trust.public_keys
+        data = seal_supplement(extended, name, extended.supplement, recipients=recipients, signer=_signer(project))
+        placed.supplement.write_bytes(data)
+        update["supplement"] = digest(data)
+    elif guard.supplement and not extended.supplement:
+        placed.supplement.unlink(missing_ok=True)
+        update["supplement"] = ""
+    if len(extended.answers) != len(guard.answers):
+        update["answers"] = tuple(Answer(call=one.call, reply=one.reply) for one in extended.answers)
+    if update:
+        guard = guard.model_copy(update=update)
+        write_guard(placed.guard or placed.bundle.with_name(f"{placed.name}{GUARD_SUFFIX}"), guard)
+    return guard
+
+
+@dataclass(slots=True)
+class _Extension:
+    """What came of extending a run."""
+
+    run: Run
+    replayed: Replayed
+    asked: list[str] = field(default_factory=list)
+    made_up: list[str] = field(default_factory=list)
+    stopped: str = ""
+
+
+def _extended(stage: Stage, run: Run, environment: Mapping[str, Any] | None, *, effects: bool) -> _Extension:
+    """Replay, answer the call that is missing, and begin again, until none is, or one can't be answered."""
+    extension = _Extension(run, stage.replay(run))
+    for _ in range(_MOST_CALLS):
+        lacked = extension.replayed.replayer.lacked
+        if lacked is None:
+            return extension
+        boundary, request = lacked
+        if boundary.kind.is_effect(request):
+            extension.stopped = _make_up(extension, boundary, request) if effects else _NOT_MADE
+        else:
+            extension.stopped = _NOT_ASKED if environment is None else _ask(extension, boundary, request, environment)
+        if extension.stopped:
+            return extension
+        extension.replayed = stage.replay(extension.run)
+    extension.stopped = f"{_MOST_CALLS} calls were answered, which looks endless"
+    return extension
+
+
+def _ask(extension: _Extension, boundary: Boundary[Any], request: Request, environment: Mapping[str, Any]) -> str:
+    """Make a read in the environment and keep its answer; or say why there is none."""
+    try:
+        value = boundary.ask(request, environment)
+    except FluxRunError:
+        raise
+    except Exception as error:  # whatever the library raises where the environment can't answer
+        return f"the environment gave no answer: {type(error).__name__}: {error}"
+    if value is None:
+        return f"{boundary.name} can't make this call anew"
+    stored = encode(dict(request))
+    answer = Interaction(boundary.name, boundary.kind.name, boundary.schema, 0, 0, 0, stored, answer=value)
+    extension.run = replace(extension.run, supplement=(*extension.run.supplement, answer))
+    extension.asked.append(call_text(boundary, request))
+    return ""
+
+
+def _make_up(extension: _Extension, boundary: Boundary[Any], request: Request) -> str:
+    """Make up an answer to an effect; or say why that can't be."""
+    before = extension.run.answers
+    reply = boundary.sketch(request, len(before) + 1)
+    if reply is None:
+        return f"no answer can be made up to it: write one into the guard's [[answers]], for {boundary.name}"
+    extension.run = replace(extension.run, answers=(*before, HandAnswer(answerable(boundary, request), dict(reply))))
+    extension.made_up.append(call_text(boundary, request))
+    return ""
+
+
+@contextmanager
+def _staged(project: Project) -> Iterator[Stage]:
+    """The project's app, for several replays. What it prints goes to standard error."""
+    stage = stage_for(project)
+    with redirect_stdout(sys.stderr):
+        yield stage
+        stage.close()
+
+
+def _signer(project: Project) -> Token:
+    """Who signs the supplement: the token of the settings, else the one that `fluxrun init` left on this machine.
+
+    Raises:
+        KeyFileError: there is none, or its producer isn't trusted.
+    """
+    given = project.settings.token
+    token = Token.parse(given.get_secret_value(), source="FLUXRUN_TOKEN") if given else read_token(project.token_file)
+    if token is None:
+        raise KeyFileError(
+            "there is no token to sign the answers with",
+            why=f"neither is FLUXRUN_TOKEN set nor is there {str(project.token_file)!r}",
+            next_step="run `fluxrun init` for one of your own, and let the trust file with it be reviewed",
+        )
+    if project.keyring.trust.producer(token.producer_id) is None:
+        raise KeyFileError(
+            "the token here can't sign answers that a replay accepts",
+            why="its producer isn't in the project's trust file",
+            next_step="run `fluxrun init` to add it, and let the trust file be reviewed",
+        )
+    return token
+
+
+def _guard(placed: Placed, run: Run, guard: Guard | None) -> Guard:
+    if guard is not None:
+        return guard
+    expect = "fix" if is_failure(run.outcome) else "recorded"
+    return Guard.model_validate({"run": run.id, "sha256": digest(placed.bundle.read_bytes()), "expect": expect})
+
+
+def _tell(project: Project, placed: Placed, guard: Guard, extension: _Extension) -> None:
+    run = extension.run
+    for text in extension.asked:
+        click.echo(f"  asked:   {text}")
+    for text in extension.made_up:
+        click.echo(f"  made up: {text}")
+    if extension.asked:
+        there = f"{len(run.supplement)} in {project.shown(placed.supplement)}, pinned by its guard"
+        click.echo(f"{styled('extended', 'green', bold=True)}: {len(extension.asked)} reads; {there}")
+    if extension.made_up:
+        there = f"review them in {project.shown(placed.bundle.with_name(f'{placed.name}{GUARD_SUFFIX}'))}"
+        click.echo(f"{styled('made up', 'yellow', bold=True)}: {len(extension.made_up)} answers; {there}")
+    judgement = judge(extension.replayed.evidence, guard)
+    if extension.stopped:
+        click.echo(f"{styled('stopped', 'red', bold=True)}: the next missing call was not answered")
+        click.echo(f"  why:     {extension.stopped}")
+    if judgement.passed:
+        click.echo(f"{styled(judgement.verdict, 'green', bold=True)}: commit the guard and what lies beside it")
+        click.echo(f"  next:    {pytest_line(project, placed)}")
+        return
+    click.echo(failure_text(run, guard, extension.replayed, judgement, rerun=pytest_line(project, placed)))
+    raise SystemExit(1)

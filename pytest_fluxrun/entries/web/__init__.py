@@ -1,0 +1,1 @@
+"""What entries of web applications share: forms of requests and answers. No way of starting a run is in here."""

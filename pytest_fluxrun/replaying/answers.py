@@ -1,0 +1,56 @@
+"""What answers the replays of a process beside each run's own recording: its start-up, and what earlier runs read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pytest_fluxrun.replaying.matching import Matcher
+from pytest_fluxrun.run import HandAnswer, Interaction, LaneSpec, Recording
+from pytest_fluxrun.values import Value
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """What a process's replays share: the preamble's interactions, which may answer any number of times.
+
+    Args:
+        preamble: a recording.
+        supplement: what `fluxrun extend` asked for the run: for reads alone, each noted as drift.
+        by_hand: what the run's guard answers in words: in their order, of those for one call the last again and again.
+        earlier: what earlier runs of the recorded process had read: asked last, for reads alone, each noted as drift.
+    """
+
+    def __init__(
+        self,
+        preamble: Recording | None,
+        *,
+        earlier: Recording | None = None,
+        supplement: Sequence[Interaction] = (),
+        by_hand: Sequence[HandAnswer] = (),
+    ) -> None:
+        interactions = () if preamble is None else preamble.interactions
+        self.interactions = interactions
+        self.matcher = Matcher(interactions, () if preamble is None else preamble.lanes)
+        self.earlier = () if earlier is None else earlier.interactions
+        self.earlier_matcher = Matcher(self.earlier, () if earlier is None else earlier.lanes)
+        self.supplement = tuple(supplement)
+        self.supplement_matcher = Matcher(self.supplement, (LaneSpec((), ()),))
+        self._by_hand = [(_pattern(one.call), one) for one in by_hand]
+        self._given: set[int] = set()
+        self.earlier_reads: Mapping[str, Mapping[str, list[Value]]] = {} if earlier is None else earlier.reads
+        self.reads: Mapping[str, Mapping[str, list[Value]]] = {} if preamble is None else preamble.reads
+
+    def by_hand(self, call: str) -> HandAnswer | None:
+        """What the guard says of a call, given as `boundary operation`."""
+        fitting = [index for index, (pattern, _) in enumerate(self._by_hand) if pattern.fullmatch(call)]
+        if not fitting:
+            return None
+        index = next((index for index in fitting if index not in self._given), fitting[-1])
+        self._given.add(index)
+        return self._by_hand[index][1]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)

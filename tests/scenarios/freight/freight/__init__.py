@@ -1,0 +1,1 @@
+"""A freight forwarder's back office: quotes, shipments, voyages, tracking and invoices."""

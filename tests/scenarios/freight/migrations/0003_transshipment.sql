@@ -1,0 +1,2 @@
+-- Terminals report transshipments since May.
+ALTER TYPE event_kind ADD VALUE IF NOT EXISTS 'transshipped' AFTER 'arrived';
