@@ -22,11 +22,11 @@ class Forwarded:
         self._target = target
         self._sent = 0
         self._open: list[socket.socket] = []
-        self._lock = threading.Lock()
         self._copying: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def calls(self) -> int:
         """Connections made and pieces sent to the server so far."""
@@ -40,12 +40,12 @@ class Forwarded:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with self._lock:
-            for one in self._open:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
-            self._open.clear()
+        self._accepting.join(_JOIN_S)  # from here on no connection and no thread comes to be
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open.clear()
         for thread in self._copying:  # what was on its way is counted by now
             thread.join(_JOIN_S)
 
@@ -61,8 +61,7 @@ class Forwarded:
             server = socket.create_connection(("127.0.0.1", self._target))
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self._open += [client, server]
+            self._open += [client, server]
             both = (client, server, True), (server, client, False)
             threads = [threading.Thread(target=self._copy, args=one, daemon=True) for one in both]
             self._copying += threads

@@ -69,8 +69,9 @@ async def end(process: Any) -> Any:
 
 
 async def killed(process: Any) -> Any:
+    first = await process.stdout.readline()
     process.kill()
-    return await process.wait()
+    return first, await process.wait()
 
 
 async def interrupt(process: Any) -> Any:
@@ -80,11 +81,12 @@ async def interrupt(process: Any) -> Any:
 
 
 async def timed_out(process: Any) -> Any:
+    first = await process.stdout.readline()
     try:
         await asyncio.wait_for(process.wait(), 0.1)
     except TimeoutError:
         process.kill()
-    return await process.wait()
+    return first, await process.wait()
 
 
 async def gone(process: Any) -> Any:
@@ -173,9 +175,9 @@ EXERCISES: dict[str, Exercise] = {
     "line by line": started("echo one; echo two", lines, stdout=PIPE),
     "dialogue": started("while read l; do echo got $l; done; echo end", talk, stdin=PIPE, stdout=PIPE),
     "terminate": started("echo up; exec sleep 20", end, stdout=PIPE),
-    "kill": started("exec sleep 20", killed),
+    "kill": started("echo up; exec sleep 20", killed, stdout=PIPE),
     "signal": started("trap 'echo usr; exit 9' USR1; echo up; while :; do sleep 0.02; done", interrupt, stdout=PIPE),
-    "time-out": started("exec sleep 20", timed_out),
+    "time-out": started("echo up; exec sleep 20", timed_out, stdout=PIPE),
     "signal to one that has ended": started("exit 0", gone),
     "both outputs at once": started("echo out; echo err >&2", both, stdout=PIPE, stderr=PIPE),
     "reads of several sorts": started("printf 'abcdef;gh'", exactly, stdout=PIPE),

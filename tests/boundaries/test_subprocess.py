@@ -81,17 +81,18 @@ def check(programs: Programs) -> Any:
 
 def timed_out(programs: Programs) -> Any:
     try:
-        subprocess.run(script(programs, "echo early; exec sleep 20"), capture_output=True, timeout=0.3, check=False)
+        subprocess.run(script(programs, "echo early; exec sleep 20"), capture_output=True, timeout=1.5, check=False)
     except subprocess.TimeoutExpired as error:
         return told(error), error.cmd[0] == str(programs.path), error.timeout
 
 
 def wait_times_out(process: Any) -> Any:
+    first = process.stdout.readline()
     try:
         process.wait(timeout=0.05)
     except subprocess.TimeoutExpired as error:
         process.kill()
-        return told(error), process.wait(), process.poll()
+        return first, told(error), process.wait(), process.poll()
 
 
 def missing(programs: Programs) -> Any:
@@ -206,7 +207,7 @@ def environment(programs: Programs) -> Any:
 
 def twice(process: Any) -> Any:
     try:
-        process.communicate(timeout=0.1)
+        process.communicate(timeout=0.7)
     except subprocess.TimeoutExpired as error:
         return told(error), process.communicate(), process.returncode
 
@@ -247,7 +248,7 @@ EXERCISES: dict[str, Exercise] = {
     "Popen and communicate": opened(
         "cat; exit 2", lambda p: (p.communicate(b"x"), p.returncode), stdin=PIPE, stdout=PIPE
     ),
-    "communicate again after a time-out": opened("echo a; sleep 0.4; echo b", twice, stdout=PIPE),
+    "communicate again after a time-out": opened("echo a; sleep 1.4; echo b", twice, stdout=PIPE),
     "line by line": opened("echo one; echo two", line_by_line, stdout=PIPE),
     "line by line, text": opened("echo one; echo two", line_by_line, stdout=PIPE, text=True),
     "dialogue": opened(
@@ -255,7 +256,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "unbuffered": opened("echo one; echo two", lambda p: p.stdout.readall(), stdout=PIPE, bufsize=0),
     "reads of several sorts": opened("printf 'one\\nabcdef'", read_in_ways, stdout=PIPE),
-    "wait and time-out": opened("exec sleep 20", wait_times_out),
+    "wait and time-out": opened("echo up; exec sleep 20", wait_times_out, stdout=PIPE),
     "poll and terminate": opened("echo up; exec sleep 20", end, stdout=PIPE),
     "signal": opened("trap 'echo usr; exit 9' USR1; echo up; while :; do sleep 0.02; done", interrupt, stdout=PIPE),
     "write to a process that has ended": broken_pipe,

@@ -19,12 +19,28 @@ SECRET_KEY = "planted-secret-access-key"
 
 Handler = type[BaseHTTPRequestHandler]
 
+# moto asks whether a key is taken and takes it in two steps; S3 does both as one: so does a lock around each request.
+S3_SERVER = """
+import sys, threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+one_at_a_time = threading.Lock()
+s3 = DomainDispatcherApplication(create_backend_app)
+
+def application(environ, start_response):
+    with one_at_a_time:
+        return s3(environ, start_response)
+
+run_simple("127.0.0.1", int(sys.argv[1]), application, threaded=True)
+"""
+
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
     """Yield the port of an S3 server that lives as long as the test session."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", S3_SERVER, str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_it_answers(port, server)
