@@ -144,7 +144,7 @@ async def _send(connection: Any, session: Any, original: Any, command: int, sql:
 def _tap(connection: Any) -> AwaitedTap:
     """The tap on what the connection is fed: put there when it is first used in a run."""
     reader = connection._reader
-    tap = vars(reader).get("feed_data")
+    tap = reader.feed_data
     if not isinstance(tap, AwaitedTap):
         tap = reader.feed_data = AwaitedTap(reader.feed_data)
     return tap
@@ -153,7 +153,7 @@ def _tap(connection: Any) -> AwaitedTap:
 def _leave(connection: Any) -> None:
     """What follows belongs to no run."""
     if "_fx_session" in vars(connection):
-        tap = vars(connection._reader).get("feed_data") if connection._reader is not None else None
+        tap = getattr(connection._reader, "feed_data", None)
         if isinstance(tap, AwaitedTap):
             tap.turn(None)
         if not within_replay():
