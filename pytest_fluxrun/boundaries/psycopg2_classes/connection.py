@@ -90,7 +90,8 @@ class SeamedConnection(extensions.connection):  # type: ignore[misc]
         return state if lane is not None and self._fx_session() is lane.session else None
 
     def _fx_cross(self, session: Any, call: Call, live: Callable[[], Outcome], text: str) -> Outcome:
-        self._fx_enter(session)
+        if self._fx_session is None or self._fx_session() is not session:
+            self._fx_enter(session)
         if _CLOSED(self) or (self._fx_state is not None and self.closed):
             raise InterfaceError("connection already closed")
         try:
@@ -112,7 +113,7 @@ class SeamedConnection(extensions.connection):  # type: ignore[misc]
         try:
             outcome = live()
         except Error as error:
-            note_closed(error, _C["closed"].__get__(self))
+            note_closed(error, _CLOSED(self))
             raise
         if len(_NOTICES(self)) != notices:
             outcome.notices = list(_NOTICES(self)[notices:])

@@ -28,6 +28,8 @@ _LASTROWID: Final = _C["lastrowid"].__get__
 _STATUS: Final = _C["statusmessage"].__get__
 _CLOSED: Final = _C["closed"].__get__
 _NAME: Final = _C["name"].__get__
+_EXECUTE: Final = _C["execute"]
+_SQL: Final = (str, bytes)
 _PLAIN: Final = frozenset({16, 20, 21, 23, 25, 26, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 19})
 """Object ids of types whose typecasters give what can't change."""
 
@@ -56,9 +58,9 @@ class SeamedCursor(extensions.cursor):  # type: ignore[misc]
         if session is None:
             self._fx_outcome = None
             return super().execute(query, vars)
-        if not isinstance(query, str | bytes):
+        if not isinstance(query, _SQL):
             query = query.as_string(self)
-        run = functools.partial(super().execute, query, vars)
+        run = functools.partial(_EXECUTE, self, query, vars)
         return self._fx_cross(session, query, frozen(vars) if vars is not None else None, run, vars)
 
     def executemany(self, query: Any, vars_list: Any) -> Any:
@@ -125,27 +127,25 @@ class SeamedCursor(extensions.cursor):  # type: ignore[misc]
 
     def _fx_cross(self, session: Any, query: Any, binds: Any, run: Callable[[], Any], given: Any) -> None:
         connection = self.connection
-        self._fx_outcome, self._fx_fetched = None, False
+        self._fx_outcome = None
         if _CLOSED(self) or (connection._fx_state is not None and self.closed):
             raise InterfaceError("cursor already closed")
         text = query if isinstance(query, str) else bytes(query).decode("utf-8", "surrogateescape")
         gives = "" if self._fx_name is None and _NAME(self) is None else "cursor"
         request = functools.partial(form, connection._fx_database, text, binds, gives)
-        call = self._fx_asked = Call(request, connection._fx_locally(text))
+        call = self._fx_asked = Call(request, connection._fx_locally(text) if session.answers else None)
         outcome: Outcome = connection._fx_cross(session, call, functools.partial(self._fx_run, run), text)
         if outcome.played:
+            self._fx_outcome, self._fx_fetched = outcome, False
             self._fx_query = self._fx_rendered(query, given)
             outcome.cast(self._fx_cast)
-        self._fx_outcome = outcome
 
     def _fx_run(self, run: Callable[[], Any], tap: Any = None) -> Outcome:
         """Run live, and take what the library says afterwards."""
         outcome = self._fx_outcome = Outcome()
         run()
-        description = _DESCRIPTION(self)
-        if description is not None:
-            outcome.description = description
-        outcome.mutable = description is None or not _PLAIN.issuperset([column[1] for column in description])
+        description = outcome.description = _DESCRIPTION(self)
+        outcome.mutable = description is None or not _PLAIN.issuperset([column.type_code for column in description])
         outcome.rowcount = -1 if _NAME(self) is not None else _ROWCOUNT(self)
         outcome.lastrowid = _LASTROWID(self)
         outcome.status = _STATUS(self)
