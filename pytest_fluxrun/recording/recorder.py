@@ -141,7 +141,7 @@ class Recorder:
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the live call and keep it with its answer or error."""
-        if self.closed or self._outlived():
+        if self.closed or (self.preamble and self._outlived()):
             self.late += 1
             return self._orphans.outlived(self, boundary, call, live)
         crossing = self._enter(boundary, call)
@@ -158,7 +158,7 @@ class Recorder:
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
-        if self.closed or self._outlived():
+        if self.closed or (self.preamble and self._outlived()):
             self.late += 1
             return await self._orphans.aoutlived(self, boundary, call, live)
         crossing = self._enter(boundary, call)

@@ -109,16 +109,17 @@ class SeamedConnection(extensions.connection):  # type: ignore[misc]
         return outcome
 
     def _fx_live(self, live: Callable[[], Outcome], text: str) -> Outcome:
-        notices, notifies = len(_NOTICES(self)), len(_NOTIFIES(self))
+        notices, notifies = _NOTICES(self), _NOTIFIES(self)
+        noticed, notified = len(notices), len(notifies)
         try:
             outcome = live()
         except Error as error:
             note_closed(error, _CLOSED(self))
             raise
-        if len(_NOTICES(self)) != notices:
-            outcome.notices = list(_NOTICES(self)[notices:])
-        if len(_NOTIFIES(self)) != notifies:
-            outcome.notifies = [(one.pid, one.channel, one.payload) for one in _NOTIFIES(self)[notifies:]]
+        if len(notices) != noticed:
+            outcome.notices = list(notices[noticed:])
+        if len(notifies) != notified:
+            outcome.notifies = [(one.pid, one.channel, one.payload) for one in notifies[notified:]]
         outcome.transaction = _TRANSACTION_STATUS(self)
         if sets(text):
             outcome.parameters = facts_of(self)["parameters"]

@@ -231,18 +231,19 @@ class SeamedCursor(extensions.cursor):  # type: ignore[misc]
         if open_lane() is None:  # the run is over: nothing is kept any more
             return _listed(run())
         try:
-            rows = _listed(run())
+            rows = run()
         except DatabaseError as error:
             if outcome.description is not None and not self.closed:
                 outcome.failure = error
             raise
         if outcome.description is None:  # of a named cursor it is known from here on
             outcome.description = _DESCRIPTION(self)
-        outcome.add(
-            rows
-            if type(rows) is list and not outcome.mutable and not self.row_factory
-            else (_values(outcome, row) for row in rows)
-        )
+        if type(rows) is not list:
+            rows = _listed(rows)
+        if outcome.mutable or self.row_factory or type(rows) is not list:
+            outcome.add(_values(outcome, row) for row in rows)
+        else:
+            outcome.add(rows)
         if not count or len(rows) < count:
             outcome.ended = True
         return rows
