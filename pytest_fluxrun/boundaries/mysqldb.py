@@ -21,7 +21,7 @@ from pytest_fluxrun.boundaries.mysql.packets import AUTOCOMMIT
 from pytest_fluxrun.boundaries.mysql.replies import Part, PlayedResult, Reply, TappedResult
 from pytest_fluxrun.boundaries.mysql.statements import Asked, form, is_local, status_after
 from pytest_fluxrun.boundary import Boundary, Call, Patch, Uncovered
-from pytest_fluxrun.context import beneath, crossing, current_lane
+from pytest_fluxrun.context import LANE, beneath, crossing
 from pytest_fluxrun.kinds.sql import SQL, folded
 from pytest_fluxrun.values import Value, decode, encode
 
@@ -139,11 +139,11 @@ class _Served:
 
 def _served(connection: Any) -> _Served | None:
     """The state of a connection that is used in a replay now, told what it knew; None outside of replays."""
-    lane = current_lane()
-    session: Any = None if lane is None else lane.session
-    if session is None or not getattr(session, "answers", False):
+    lane = LANE.get()
+    if lane is None or not getattr(lane.session, "answers", False):
         return None
-    served: _Served | None = vars(connection).get("_fx_served")
+    session: Any = lane.session
+    served: _Served | None = getattr(connection, "_fx_served", None)
     if served is None or served.session() is not session:
         facts = session.read(boundary.name, "connection", dict)
         served = connection._fx_served = _Served(session, facts)
@@ -247,9 +247,8 @@ def _set_character_set(module: Any, original: Any) -> Callable[..., None]:
 def _query(original: Any) -> Callable[..., None]:
     @functools.wraps(original)
     def query(self: Any, query: Any) -> None:
-        given = vars(self).get("_fx_asked")
-        encoding = vars(self).get("encoding", "utf-8")
-        asked = given.pop() if given else Asked(query, encoding=encoding)
+        given = getattr(self, "_fx_asked", None)
+        asked = given.pop() if given else Asked(query, encoding=getattr(self, "encoding", "utf-8"))
         _run(self, asked, lambda: original(self, query))
 
     return query
@@ -285,12 +284,12 @@ def _run(connection: Any, asked: Asked, live: Callable[[], Any]) -> Any:
     if session is None and served is None:
         connection._fx_reply = None
         return live()
-    call = Call(functools.partial(form, boundary.name, vars(connection).get("database"), asked))
+    call = Call(functools.partial(form, boundary.name, getattr(connection, "database", None), asked))
     if served is not None:
         if not served.open:
             raise _gone()
         return _answer(served, session, call)
-    noted = vars(connection).get("_fx_session")
+    noted = getattr(connection, "_fx_session", None)
     if noted is None or noted() is not session:
         connection._fx_session = weakref.ref(session)
         session.read(boundary.name, "connection", functools.partial(_known, connection))
@@ -301,7 +300,7 @@ def _run(connection: Any, asked: Asked, live: Callable[[], Any]) -> Any:
         returned.append(live())
         connection._fx_reply = weakref.ref(reply)
         reply.parts.append(_part_of(connection))
-        reply.autocommit = connection.get_autocommit()
+        reply.autocommit = _c_class().get_autocommit(connection)
         return reply
 
     session.call(boundary, call, send)
@@ -338,7 +337,7 @@ def _part_of(connection: Any) -> Part:
 
 def _reply_of(connection: Any) -> Reply | None:
     """What is recorded of the statement that the connection is at."""
-    kept = vars(connection).get("_fx_reply")
+    kept = getattr(connection, "_fx_reply", None)
     reply = None if kept is None else kept()
     return reply if reply is not None and reply.keeps() else None
 
@@ -357,9 +356,9 @@ def _result(original: Any) -> Callable[[Any], Any]:
         except Exception as error:
             reply.parts[-1].failure = error
             raise
-        part = reply.parts[-1] = _part_of(self)
         if found is None:
             return None
+        part = reply.parts[-1] = _part_of(self)  # only a stored result tells how many rows there are
         part.described, part.flags, part.count = found.describe(), found.field_flags(), found.num_rows()
         return TappedResult(found, reply, part)
 

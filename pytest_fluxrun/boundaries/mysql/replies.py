@@ -35,6 +35,7 @@ class Part:
     Attributes:
         described: the columns for a cursor's description, or None: no rows.
         keys: of rows that were read as dicts, their keys, by the way in which the library made them.
+        rows: as they were read: a tuple where all came at once, which is kept as it is, else a list.
         ended: all rows were read.
         failure: the error in the place of the result, or that ended the reading: raised live, or a Value.
     """
@@ -58,9 +59,18 @@ class Part:
         self.flags: Any = None
         self.count = 0
         self.keys: dict[str, list[str]] = {}
-        self.rows: list[Any] = []
+        self.rows: Any = ()
         self.ended = False
         self.failure: Any = None
+
+    def add(self, rows: tuple[Any, ...]) -> None:
+        """Keep rows that were read."""
+        if not self.rows:
+            self.rows = rows
+            return
+        if type(self.rows) is tuple:
+            self.rows = list(self.rows)
+        self.rows += rows
 
     def dump(self) -> Value:
         """As it is stored; `columns` and `rows` are where redaction looks for them."""
@@ -117,7 +127,7 @@ class Reply:
 
     def weigh(self) -> int:
         """About how many bytes its rows keep."""
-        return sum(100 * len(part.rows) for part in self.parts)
+        return 100 * sum([len(part.rows) for part in self.parts])
 
     def dump(self) -> Value:
         """The first part, with the others under `more`; opaque if it can't be given back."""
@@ -158,6 +168,14 @@ class TappedResult:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._live, name)
 
+    def describe(self) -> Any:
+        """For a cursor's description."""
+        return self._part.described
+
+    def field_flags(self) -> Any:
+        """The columns' flags."""
+        return self._part.flags
+
     def fetch_row(self, maxrows: int = 1, how: int = 0) -> Any:
         """At most so many rows, all for 0."""
         part, reply = self._part, self._reply
@@ -171,17 +189,17 @@ class TappedResult:
         part.ended = part.ended or not maxrows or len(rows) < maxrows
         if how and rows:
             part.keys[str(how)] = list(rows[0])
-            part.rows += map(tuple, map(dict.values, rows))  # the application may change the dicts
+            part.add(tuple(map(tuple, map(dict.values, rows))))  # the application may change the dicts
         else:
-            part.rows += rows
+            part.add(rows)
         if len(part.rows) > _MAX_ROWS:
-            part.rows, reply.over_bound = [], True
+            part.rows, reply.over_bound = (), True
         return rows
 
     def data_seek(self, offset: int) -> None:
         """Go to a row that was read, or beyond."""
         self._live.data_seek(offset)
-        del self._part.rows[offset:]
+        self._part.rows = self._part.rows[:offset]
 
 
 class PlayedResult:
