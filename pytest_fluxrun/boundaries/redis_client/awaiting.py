@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
 from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
@@ -20,12 +20,13 @@ from pytest_fluxrun.boundaries.redis_client.steps import (
     served,
     subscribing,
 )
-from pytest_fluxrun.boundaries.redis_client.wire import frozen, name_in
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundaries.redis_client.wire import frozen
+from pytest_fluxrun.boundary import Boundary
 from pytest_fluxrun.context import beneath
 
 __all__ = ["Awaiting"]
 
+_PACKED: Final = (str, bytes, tuple)
 _Method = Callable[..., Awaitable[Any]]
 
 
@@ -41,14 +42,15 @@ class Awaiting:
 
         @functools.wraps(original)
         async def connect(connection: Any, *args: Any, **kwargs: Any) -> Any:
+            if connection.is_connected and type(connection._writer) is not StandIn:
+                return await original(connection, *args, **kwargs)  # which does nothing
             session = session_of(connection)
             if session is None:
                 drop_stand_in(connection)
                 return await original(connection, *args, **kwargs)
-            if not session.answers:
-                drop_stand_in(connection)
-            if connection.is_connected:
-                return None if session.answers else await original(connection, *args, **kwargs)
+            if session.answers and connection.is_connected:
+                return None
+            drop_stand_in(connection)
             link = link_of(connection, session)
             try:
                 await session.acall(self._boundary, connecting(link), lambda: original(connection, *args, **kwargs))
@@ -66,12 +68,12 @@ class Awaiting:
         """Sending crosses by itself only where it fails, or is about channels."""
 
         @functools.wraps(original)
-        async def send_packed_command(connection: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
+        async def send_packed_command(connection: Any, command: Any, check_health: Any = True) -> Any:  # noqa: FBT002 - as redis-py's
             session = session_of(connection)
             if session is None:
                 drop_stand_in(connection)
-                return await original(connection, command, *args, **kwargs)
-            if not isinstance(command, str | bytes | list | tuple):
+                return await original(connection, command, check_health)
+            if type(command) is not list and not isinstance(command, _PACKED):
                 command = list(command)
             chunks = frozen(command)
             link = link_of(connection, session)
@@ -79,28 +81,27 @@ class Awaiting:
                 drop_stand_in(connection)
             elif not connection.is_connected:
                 await connection.connect()
-            name = name_in(chunks)
-            if link.subscribes(name, chunks):
+            exchange = link.ask(chunks)
+            if exchange is None:
                 if link.renewing:
                     return None
-                return await self._subscribe(
-                    session, link, chunks, lambda: original(connection, command, *args, **kwargs)
-                )
-            exchange = link.ask(name, chunks)
+                live = functools.partial(original, connection, command, check_health)
+                return await self._subscribe(session, link, chunks, live)
             if session.answers:
                 return None
             try:
-                return await original(connection, command, *args, **kwargs)
+                return await original(connection, command, check_health)
             except BaseException as error:
                 link.exchange = None
                 if error is not link.failed:
-                    await session.acall(self._boundary, Call(exchange.form), functools.partial(_fail, error))
+                    await session.acall(self._boundary, exchange, functools.partial(_fail, error))
                 raise
 
         return send_packed_command
 
     def read(self, original: _Method) -> _Method:
         """The first reply's reading crosses; those after it belong to the same exchange."""
+        boundary, reply_error = self._boundary, self._reply_error
 
         @functools.wraps(original)
         async def read_response(connection: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,24 +110,33 @@ class Awaiting:
                 return await original(connection, *args, **kwargs)
             link = link_of(connection, session)
             exchange = link.exchange
-
-            def live() -> Awaitable[Any]:
-                return original(connection, *args, **kwargs)
-
             if session.answers:
                 reply = await self._served(session, link, connection, args, kwargs)
             elif exchange is None or link.receiving:
                 wait = self._receive if _wait_s(args, kwargs) is None else self._poll
-                reply = await wait(session, link, connection, live)
+                reply = await wait(session, link, connection, functools.partial(original, connection, *args, **kwargs))
             else:
-                if exchange.crossed:
-                    await self._read(exchange, connection, live)
-                else:
+                first = None
+                if not exchange.crossed:
                     exchange.crossed = True
-                    call = Call(exchange.form)
-                    await session.acall(self._boundary, call, lambda: self._read(exchange, connection, live))
-                reply, exchange.live = exchange.live, None
-            if isinstance(reply, self._reply_error):
+                    first = session.begin(boundary, exchange)
+                try:
+                    reply = await original(connection, *args, **kwargs)
+                except reply_error as error:  # it is a reply too
+                    exchange.keep(error, connection.encoder)
+                    if first is not None:
+                        first.end(exchange)
+                    raise
+                except BaseException as failure:
+                    exchange.failure = failure if exchange.replies else None
+                    if first is not None:
+                        first.fail(failure)
+                    raise
+                exchange.keep(reply, connection.encoder)
+                if first is not None:
+                    first.end(exchange)
+                return reply
+            if isinstance(reply, reply_error):
                 raise reply from None
             return reply
 
@@ -149,7 +159,9 @@ class Awaiting:
 
         @functools.wraps(original)
         async def check_health(connection: Any) -> Any:
-            session = session_of(connection) if connection.health_check_interval else None
+            if not connection.health_check_interval:
+                return None
+            session = session_of(connection)
             if session is None:
                 return await original(connection)
             if session.answers:
@@ -197,7 +209,8 @@ class Awaiting:
                 exchange.failure = failure
                 return exchange
 
-        await session.acall(self._boundary, Call(exchange.form, started_ns=since_ns), receive)
+        exchange.started_ns = since_ns
+        await session.acall(self._boundary, exchange, receive)
         if exchange.failure is not None:
             raise exchange.failure
         return exchange.live
@@ -246,8 +259,8 @@ class Awaiting:
         """At replay: whether a message is there, after as many looks as there were; without a time to wait it is."""
         if link.ahead is None:
             exchange = link.message()
-            otherwise = None if wait_s is None else _nothing
-            link.foresaw(exchange, await session.acall(self._boundary, Call(exchange.form, otherwise), _never))
+            exchange.otherwise = None if wait_s is None else _nothing
+            link.foresaw(exchange, await session.acall(self._boundary, exchange, _never))
         if wait_s is None or link.is_ready():
             return True
         await asyncio.sleep(max(0.0, wait_s))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, text_or_bytes
-from pytest_fluxrun.boundary import Request
+from pytest_fluxrun.boundary import Call, Request
 from pytest_fluxrun.errors import DamagedBundle
 from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, load_error
 
@@ -25,8 +25,8 @@ _NOMINAL: Final = 32
 _ERROR: Final = "error"
 
 
-class Exchange:
-    """Commands and the replies that were read so far.
+class Exchange(Call):
+    """Commands and the replies that were read so far: a call and its answer in one.
 
     Attributes:
         chunks: the packed commands.
@@ -36,9 +36,16 @@ class Exchange:
         crossed: the first reply has been asked for.
         polls: how often nothing was there before a message came.
         live: the reply that was read last, as the client gets it.
+        size_bytes: about what it holds.
     """
 
     # On the class what is rare: an exchange is made for every command, on the program's own thread.
+    request: Any = None
+    otherwise: Callable[[], Any] | None = None
+    annotation: Any = Any
+    prepare: Callable[[], Awaitable[None]] | None = None
+    started_ns: int | None = None
+    found: Any = None
     receives: tuple[str, ...] = ()
     failure: Any = None
     crossed = False
@@ -50,6 +57,7 @@ class Exchange:
         self.database = database
         self.which = which
         self.chunks = chunks
+        self.size_bytes = 0
         self.replies: list[Any] = []
 
     def form(self) -> Request:
@@ -66,17 +74,15 @@ class Exchange:
         Args:
             encoder: the connection's.
         """
-        if type(reply) not in _ATOMS:
-            reply = kept(reply)
-        if encoder.decode_responses and encoder.encoding not in _UTF_8:
-            reply = _encoded(reply, encoder.encoding)
+        if type(reply) is bytes:
+            self.size_bytes += len(reply)
+        else:
+            self.size_bytes += _weight(reply)
+            if type(reply) not in _ATOMS:
+                reply = kept(reply)
+            if encoder.decode_responses and encoder.encoding not in _UTF_8:
+                reply = _encoded(reply, encoder.encoding)
         self.replies.append(reply)
-
-    def weigh(self) -> int:
-        """About how many bytes it holds."""
-        chunks, replies = self.chunks, self.replies
-        sent = 0 if chunks is None else len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
-        return sent + (_weight(replies[0]) if len(replies) == 1 else _weight(replies))
 
     def dump(self) -> Value:
         """Replies, texts where they are UTF-8, and errors among them."""

@@ -10,9 +10,9 @@ import weakref
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in
+from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, is_plain, name_in
 from pytest_fluxrun.boundary import Request
-from pytest_fluxrun.context import crossing
+from pytest_fluxrun.context import LANE, crossing
 
 __all__ = ["Link", "link_of", "session_of"]
 
@@ -65,28 +65,28 @@ class Link:
         self.since_ns: int | None = None
         self.failed: BaseException | None = None
 
-    def ask(self, name: bytes, chunks: Chunks) -> Exchange:
+    def ask(self, chunks: Chunks) -> Exchange | None:
         """Commands are about to be sent: those sent before the first reply is read belong together.
 
-        Args:
-            name: the first one's.
+        Returns:
+            None where they are about channels, which is noted.
         """
-        exchange = self._asked(chunks)
-        if name == b"SELECT":
-            self._select(str(commands_in(chunks)[0][-1]))
-        return exchange
-
-    def _asked(self, chunks: Chunks) -> Exchange:
+        name = name_in(chunks) if self.receiving or not is_plain(chunks) else b""
+        if name and self._subscribes(name, chunks):
+            return None
         self.used = True
         exchange = self.exchange
         if exchange is not None and not exchange.crossed:
             assert exchange.chunks is not None
             exchange.chunks = exchange.chunks + chunks
-            return exchange
-        self.exchange = exchange = Exchange(self.database, self.which, chunks)
+        else:
+            self.exchange = exchange = Exchange(self.database, self.which, chunks)
+        exchange.size_bytes += len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        if name == b"SELECT":
+            self._select(str(commands_in(chunks)[0][-1]))
         return exchange
 
-    def subscribes(self, name: bytes, chunks: Chunks) -> bool:
+    def _subscribes(self, name: bytes, chunks: Chunks) -> bool:
         """Whether what is about to be sent is about channels; if so it is noted."""
         if name in _SUBSCRIBING or name in _UNSUBSCRIBING:
             self._note(name, chunks)
@@ -147,7 +147,8 @@ def session_of(connection: Any) -> Any:
 
     None too for what kombu's transport asks to find messages, outside of every run: that is a worker's own affair.
     """
-    session = crossing()
+    lane = LANE.get()
+    session = crossing() if lane is None else None if lane.inside else lane.session
     if session is None or not (session.preamble or session.closed):
         return session
     return None if type(connection).__module__.startswith("kombu.") else session
@@ -155,10 +156,10 @@ def session_of(connection: Any) -> Any:
 
 def link_of(connection: Any, session: Any) -> Link:
     """The connection's link in a session, made on first use."""
-    attributes = connection.__dict__
-    link: Link | None = attributes.get(_LINK)
+    link: Link | None = getattr(connection, _LINK, None)
     if link is None or link.session() is not session:
-        link = attributes[_LINK] = Link(connection, session, link)
+        link = Link(connection, session, link)
+        setattr(connection, _LINK, link)
     return link
 
 

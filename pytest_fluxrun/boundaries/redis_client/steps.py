@@ -26,7 +26,9 @@ __all__ = [
 def served(exchange: Exchange) -> Call:
     """The call that a replay's exchange crosses as: what concerns the connection alone is answered without a record."""
     commands = commands_in(exchange.chunks or [])
-    return Call(exchange.form, functools.partial(_confirmed, len(commands)) if is_local(commands) else None)
+    if is_local(commands):
+        exchange.otherwise = functools.partial(_confirmed, len(commands))
+    return exchange
 
 
 def connecting(link: Link) -> Call:
@@ -36,7 +38,7 @@ def connecting(link: Link) -> Call:
 
 def subscribing(link: Link, chunks: Any) -> Call:
     """The call for subscribing, whose confirmation is a message."""
-    return Call(Exchange(link.database, link.which, chunks).form)
+    return Exchange(link.database, link.which, chunks)
 
 
 def reading_on(boundary: Boundary[Any], session: Any, exchange: Exchange) -> ReadingOn:

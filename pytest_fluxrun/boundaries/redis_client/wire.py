@@ -6,12 +6,20 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["Chunks", "commands_in", "frozen", "is_local", "name_in", "text_or_bytes"]
+__all__ = ["Chunks", "commands_in", "frozen", "is_local", "is_plain", "name_in", "text_or_bytes"]
 
 Chunks = list[Any]
 """Pieces of packed commands, bytes that can't change."""
 
 _HEAD: Final = 64
+_PLAIN_HEAD: Final = 12
+"""Of `*2\\r\\n$3\\r\\nGET`, as most commands begin."""
+_MOST_HEADS: Final = 1_000
+_NOT_PLAIN: Final = (
+    b"SELECT",
+    b"MONITOR",
+    *(prefix + b"SUBSCRIBE" for prefix in (b"", b"P", b"S", b"UN", b"PUN", b"SUN")),
+)
 _MASK: Final = "***"
 _COUNT: Final = re.compile(rb"\*(\d+)\r\n")
 _LENGTH: Final = re.compile(rb"\$(\d+)\r\n")
@@ -25,6 +33,8 @@ _LOCAL: Final = frozenset(
     | {"CLIENT MAINT_NOTIFICATIONS"}
 )
 
+_plain_heads: set[bytes] = set()
+
 
 def frozen(command: Any) -> Chunks:
     """What `send_packed_command` takes, in pieces that can't change."""
@@ -35,6 +45,22 @@ def frozen(command: Any) -> Chunks:
     if isinstance(command, bytes):
         return [command]
     return [chunk if type(chunk) is bytes else bytes(chunk) for chunk in command]
+
+
+def is_plain(chunks: Chunks) -> bool:
+    """Whether commands need no look at their name: the first is about neither channels nor the connection's database.
+
+    False also where that isn't known from the first bytes alone.
+    """
+    head = chunks[0][:_PLAIN_HEAD] if chunks else b""
+    if head in _plain_heads:
+        return True
+    name = head.split(b"\r\n")[2:]
+    if not name or not name[0] or any(one.startswith(name[0].upper()) for one in _NOT_PLAIN):
+        return False
+    if len(_plain_heads) < _MOST_HEADS:
+        _plain_heads.add(head)
+    return True
 
 
 def name_in(chunks: Chunks) -> bytes:
