@@ -52,7 +52,7 @@ class Crossing:
         self.boundary = boundary
         self.call = call
         self.lane = lane
-        self.within = lane.within
+        self.within = lane.made_within or lane.within
         self.label = lane.label
         self.sequence = sequence
         self.started_ns = started_ns

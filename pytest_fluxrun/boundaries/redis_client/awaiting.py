@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
@@ -14,6 +15,7 @@ from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
 from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
 from pytest_fluxrun.boundaries.redis_client.stand_in import StandIn
 from pytest_fluxrun.boundaries.redis_client.steps import (
+    AGAIN,
     connecting,
     now_ns,
     reading_on,
@@ -27,6 +29,7 @@ from pytest_fluxrun.context import beneath
 __all__ = ["Awaiting"]
 
 _PACKED: Final = (str, bytes, tuple)
+_UNCONNECTED: Final = frozenset({type(None), StandIn})
 _Method = Callable[..., Awaitable[Any]]
 
 
@@ -40,27 +43,11 @@ class Awaiting:
     def connect(self, original: _Method) -> _Method:
         """Connecting crosses, with all that is said on a new connection beneath it."""
 
-        @functools.wraps(original)
-        async def connect(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            if connection.is_connected and type(connection._writer) is not StandIn:
-                return await original(connection, *args, **kwargs)  # which does nothing
-            session = session_of(connection)
-            if session is None:
-                drop_stand_in(connection)
-                return await original(connection, *args, **kwargs)
-            if session.answers and connection.is_connected:
-                return None
-            drop_stand_in(connection)
-            link = link_of(connection, session)
-            try:
-                await session.acall(self._boundary, connecting(link), lambda: original(connection, *args, **kwargs))
-            except BaseException as error:
-                link.failed = error
-                raise
-            link.connected(connection)
-            if session.answers:
-                await self._connected(connection, link)
-            return None
+        @_awaited(original)
+        def connect(connection: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+            if connection._reader is not None and type(connection._writer) not in _UNCONNECTED:  # nothing is done then
+                return original(connection, *args, **kwargs) if args or kwargs else original(connection)
+            return self._connect(original, connection, *args, **kwargs)
 
         return connect
 
@@ -116,25 +103,22 @@ class Awaiting:
                 wait = self._receive if _wait_s(args, kwargs) is None else self._poll
                 reply = await wait(session, link, connection, functools.partial(original, connection, *args, **kwargs))
             else:
-                first = None
-                if not exchange.crossed:
-                    exchange.crossed = True
-                    first = session.begin(boundary, exchange)
+                pending = AGAIN if exchange.crossed else session.begin(boundary, exchange)
+                exchange.crossed = True
                 try:
-                    reply = await original(connection, *args, **kwargs)
+                    reply = (
+                        await original(connection, *args, **kwargs) if args or kwargs else await original(connection)
+                    )
+                    exchange.keep(reply, connection.encoder)
                 except reply_error as error:  # it is a reply too
                     exchange.keep(error, connection.encoder)
-                    if first is not None:
-                        first.end(exchange)
+                    pending.end(exchange)
                     raise
                 except BaseException as failure:
                     exchange.failure = failure if exchange.replies else None
-                    if first is not None:
-                        first.fail(failure)
+                    pending.fail(failure)
                     raise
-                exchange.keep(reply, connection.encoder)
-                if first is not None:
-                    first.end(exchange)
+                pending.end(exchange)
                 return reply
             if isinstance(reply, reply_error):
                 raise reply from None
@@ -145,31 +129,45 @@ class Awaiting:
     def look(self, original: _Method) -> _Method:
         """Whether something lies on an idle connection: nothing does where none is connected."""
 
-        @functools.wraps(original)
-        async def can_read(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        @_awaited(original)
+        def can_read(connection: Any) -> Awaitable[Any]:
             session = session_of(connection)
-            if session is not None and session.answers:
-                return False
-            return await original(connection, *args, **kwargs)
+            return original(connection) if session is None or not session.answers else _given(False)
 
         return can_read
 
     def check_health(self, original: _Method) -> _Method:
         """The connection's own PING is no call of the program."""
 
-        @functools.wraps(original)
-        async def check_health(connection: Any) -> Any:
-            if not connection.health_check_interval:
-                return None
-            session = session_of(connection)
+        @_awaited(original)
+        def check_health(connection: Any) -> Awaitable[Any]:
+            session = session_of(connection) if connection.health_check_interval else None
             if session is None:
-                return await original(connection)
-            if session.answers:
-                return None
-            with beneath():
-                return await original(connection)
+                return original(connection)
+            return _given(None) if session.answers else _beneath(original, connection)
 
         return check_health
+
+    async def _connect(self, original: _Method, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `connect`, for a connection that isn't connected, or only to a stand-in."""
+        session = session_of(connection)
+        if session is None:
+            drop_stand_in(connection)
+            return await original(connection, *args, **kwargs)
+        if session.answers and connection.is_connected:
+            return None
+        drop_stand_in(connection)
+        link = link_of(connection, session)
+        live = functools.partial(original, connection, *args, **kwargs)
+        try:
+            await session.acall(self._boundary, connecting(link), live)
+        except BaseException as error:
+            link.failed = error
+            raise
+        link.connected(connection)
+        if session.answers:
+            await self._connected(connection, link)
+        return None
 
     async def _subscribe(self, session: Any, link: Link, chunks: Any, live: Callable[[], Awaitable[Any]]) -> None:
         async def send() -> None:
@@ -299,6 +297,27 @@ async def _fail(error: BaseException) -> NoReturn:
 
 async def _given(reply: Any) -> Any:
     return reply
+
+
+async def _beneath(original: _Method, connection: Any) -> Any:
+    with beneath():
+        return await original(connection)
+
+
+def _awaited(original: _Method) -> Callable[[_Method], _Method]:
+    """`functools.wraps` for a seam that hands on the original's coroutine and is told apart from none that makes one.
+
+    A coroutine of its own around each step would cost a command a microsecond.
+    """
+
+    def wrap(seam: _Method) -> _Method:
+        wrapped = functools.wraps(original)(seam)
+        if sys.version_info >= (3, 12):
+            return inspect.markcoroutinefunction(wrapped)
+        wrapped._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+        return wrapped
+
+    return wrap
 
 
 async def _never() -> NoReturn:

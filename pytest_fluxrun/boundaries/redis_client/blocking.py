@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
+from pytest_fluxrun.boundaries.redis_client.link import Link, is_receiving, link_of, session_of
 from pytest_fluxrun.boundaries.redis_client.stand_in import StandIn
 from pytest_fluxrun.boundaries.redis_client.steps import (
+    AGAIN,
     connecting,
     nothing,
     now_ns,
@@ -27,6 +28,7 @@ from pytest_fluxrun.context import beneath, virtual_clock
 __all__ = ["Blocking"]
 
 _PACKED: Final = (str, bytes, tuple)
+_UNCONNECTED: Final = frozenset({type(None), StandIn})
 _Method = Callable[..., Any]
 
 
@@ -42,8 +44,8 @@ class Blocking:
 
         @functools.wraps(original)
         def connect(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            if connection._sock is not None and type(connection._sock) is not StandIn:
-                return original(connection, *args, **kwargs)  # which does nothing
+            if type(connection._sock) not in _UNCONNECTED:  # what the original does then is nothing
+                return original(connection, *args, **kwargs) if args or kwargs else original(connection)
             session = session_of(connection)
             if session is None:
                 drop_stand_in(connection)
@@ -53,7 +55,7 @@ class Blocking:
             drop_stand_in(connection)
             link = link_of(connection, session)
             try:
-                session.call(self._boundary, connecting(link), lambda: original(connection, *args, **kwargs))
+                session.call(self._boundary, connecting(link), functools.partial(original, connection, *args, **kwargs))
             except BaseException as error:
                 link.failed = error
                 raise
@@ -116,25 +118,20 @@ class Blocking:
                 live = functools.partial(original, connection, *args, **kwargs)
                 reply = self._receive(session, link, connection, live)
             else:
-                first = None
-                if not exchange.crossed:
-                    exchange.crossed = True
-                    first = session.begin(boundary, exchange)
+                pending = AGAIN if exchange.crossed else session.begin(boundary, exchange)
+                exchange.crossed = True
                 try:
-                    reply = original(connection, *args, **kwargs)
+                    reply = original(connection, *args, **kwargs) if args or kwargs else original(connection)
+                    exchange.keep(reply, connection.encoder)
                 except reply_error as error:  # it is a reply too
                     exchange.keep(error, connection.encoder)
-                    if first is not None:
-                        first.end(exchange)
+                    pending.end(exchange)
                     raise
                 except BaseException as failure:
                     exchange.failure = failure if exchange.replies else None
-                    if first is not None:
-                        first.fail(failure)
+                    pending.fail(failure)
                     raise
-                exchange.keep(reply, connection.encoder)
-                if first is not None:
-                    first.end(exchange)
+                pending.end(exchange)
                 return reply
             if isinstance(reply, reply_error):
                 try:
@@ -151,13 +148,11 @@ class Blocking:
         @functools.wraps(original)
         def can_read(connection: Any, timeout: float | None = 0) -> Any:
             session = session_of(connection)
-            if session is None:
+            if session is None or not (session.answers or is_receiving(connection)):
                 return original(connection, timeout)
             link = link_of(connection, session)
             if session.answers:
                 return link.receiving and self._foresee(session, link, timeout)
-            if not link.receiving:
-                return original(connection, timeout)
             since_ns = now_ns()
             try:
                 ready = original(connection, timeout)

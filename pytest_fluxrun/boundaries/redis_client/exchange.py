@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, text_or_bytes
@@ -39,26 +39,46 @@ class Exchange(Call):
         size_bytes: about what it holds.
     """
 
-    # On the class what is rare: an exchange is made for every command, on the program's own thread.
+    # Slots: an exchange is made for every command, on the program's own thread.
+    __slots__ = (
+        "chunks",
+        "crossed",
+        "database",
+        "failure",
+        "live",
+        "next_reply",
+        "polls",
+        "receives",
+        "replies",
+        "size_bytes",
+        "which",
+    )
     request: Any = None
-    otherwise: Callable[[], Any] | None = None
     annotation: Any = Any
     prepare: Callable[[], Awaitable[None]] | None = None
-    started_ns: int | None = None
-    found: Any = None
-    receives: tuple[str, ...] = ()
-    failure: Any = None
-    crossed = False
-    polls = 0
-    live: Any = None
-    next_reply = 0
 
     def __init__(self, database: str = "", which: int = 0, chunks: Chunks | None = None) -> None:
+        self.otherwise: Callable[[], Any] | None = None
+        self.started_ns: int | None = None
+        self.found: Any = None
         self.database = database
         self.which = which
         self.chunks = chunks
-        self.size_bytes = 0
-        self.replies: list[Any] = []
+        self.receives: tuple[str, ...] = ()
+        self.replies: Sequence[Any] = ()
+        self.failure: Any = None
+        self.crossed = False
+        self.polls = 0
+        self.live: Any = None
+        self.next_reply = 0
+        self.size_bytes = len(chunks) if type(chunks) is bytes else sum(map(len, chunks or ()))
+
+    def add(self, chunks: Chunks) -> None:
+        """More commands are sent before the first reply is read."""
+        assert self.chunks is not None
+        pieces = [[one] if isinstance(one, bytes) else one for one in (self.chunks, chunks)]
+        self.chunks = [*pieces[0], *pieces[1]]
+        self.size_bytes += sum(map(len, pieces[1]))
 
     def form(self) -> Request:
         """The request in the form of the kind kv."""
@@ -82,7 +102,13 @@ class Exchange(Call):
                 reply = kept(reply)
             if encoder.decode_responses and encoder.encoding not in _UTF_8:
                 reply = _encoded(reply, encoder.encoding)
-        self.replies.append(reply)
+        replies = self.replies
+        if not replies:
+            self.replies = (reply,)  # most have one
+        elif type(replies) is list:
+            replies.append(reply)
+        else:
+            self.replies = [*replies, reply]
 
     def dump(self) -> Value:
         """Replies, texts where they are UTF-8, and errors among them."""

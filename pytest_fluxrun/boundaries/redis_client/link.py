@@ -14,7 +14,7 @@ from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, is_
 from pytest_fluxrun.boundary import Request
 from pytest_fluxrun.context import LANE, crossing
 
-__all__ = ["Link", "link_of", "session_of"]
+__all__ = ["Link", "is_receiving", "link_of", "session_of"]
 
 _LINK: Final = "_fx_link"
 _SUBSCRIBING: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"})
@@ -71,17 +71,17 @@ class Link:
         Returns:
             None where they are about channels, which is noted.
         """
-        name = name_in(chunks) if self.receiving or not is_plain(chunks) else b""
-        if name and self._subscribes(name, chunks):
-            return None
+        name = None
+        if self.receiving or not is_plain(chunks):
+            name = name_in(chunks)
+            if self._subscribes(name, chunks):
+                return None
         self.used = True
         exchange = self.exchange
-        if exchange is not None and not exchange.crossed:
-            assert exchange.chunks is not None
-            exchange.chunks = exchange.chunks + chunks
-        else:
+        if exchange is None or exchange.crossed:
             self.exchange = exchange = Exchange(self.database, self.which, chunks)
-        exchange.size_bytes += len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        else:
+            exchange.add(chunks)
         if name == b"SELECT":
             self._select(str(commands_in(chunks)[0][-1]))
         return exchange
@@ -152,6 +152,12 @@ def session_of(connection: Any) -> Any:
     if session is None or not (session.preamble or session.closed):
         return session
     return None if type(connection).__module__.startswith("kombu.") else session
+
+
+def is_receiving(connection: Any) -> bool:
+    """Whether replies on the connection are messages of channels, in whatever session it became so."""
+    link: Link | None = getattr(connection, _LINK, None)
+    return link is not None and link.receiving
 
 
 def link_of(connection: Any, session: Any) -> Link:

@@ -10,9 +10,10 @@ from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
 from pytest_fluxrun.boundaries.redis_client.link import Link
 from pytest_fluxrun.boundaries.redis_client.wire import commands_in, is_local
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundary import Boundary, Call, Pending
 
 __all__ = [
+    "AGAIN",
     "connecting",
     "nothing",
     "now_ns",
@@ -23,9 +24,22 @@ __all__ = [
 ]
 
 
+class _Again:
+    """What reading one more reply of an exchange tells the session: it has crossed already."""
+
+    def end(self, result: Any) -> None:
+        """Nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing."""
+
+
+AGAIN: Pending = _Again()
+
+
 def served(exchange: Exchange) -> Call:
     """The call that a replay's exchange crosses as: what concerns the connection alone is answered without a record."""
-    commands = commands_in(exchange.chunks or [])
+    commands = commands_in(exchange.chunks or b"")
     if is_local(commands):
         exchange.otherwise = functools.partial(_confirmed, len(commands))
     return exchange
