@@ -29,7 +29,13 @@ _LANES_SHARE_OF_A_PREAMBLE = 10
 
 
 class Crossing:
-    """One call in flight or over, by reference. `sequence` orders crossings by their start."""
+    """One call in flight or over, by reference; `Recorder.begin` fills it, for an `__init__` would cost each call more.
+
+    Attributes:
+        sequence: orders crossings by their start.
+        within: the lane beneath it.
+        over: it has ended; `ended_ns` is the start until then.
+    """
 
     __slots__ = (
         "boundary",
@@ -47,22 +53,20 @@ class Crossing:
         "undumpable",
         "within",
     )
-
-    def __init__(self, boundary: Boundary[Any], call: Call, lane: Lane, sequence: int, started_ns: int) -> None:
-        self.boundary = boundary
-        self.call = call
-        self.lane = lane
-        self.within = lane.made_within or lane.within
-        self.label = lane.label
-        self.sequence = sequence
-        self.started_ns = started_ns
-        self.ended_ns = started_ns
-        self.over = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.dumped: Value = None
-        self.undumpable: Exception | None = None
-        self.reads: list[Any] | None = lane.ambient
+    boundary: Boundary[Any]
+    call: Call
+    dumped: Value
+    ended_ns: int
+    error: BaseException | None
+    label: str
+    lane: Lane
+    over: bool
+    reads: list[Any] | None
+    result: Any
+    sequence: int
+    started_ns: int
+    undumpable: Exception | None
+    within: Lane
 
     def end(self, result: Any) -> None:
         """Keep the answer by reference, or dumped where the boundary wants that, and leave."""
@@ -186,11 +190,19 @@ class Recorder:
             return self._orphans.begin_outlived(self, boundary, call)
         lane = LANE.get()
         assert lane is not None
-        started_ns = call.started_ns
-        if started_ns is None:
-            started_ns = ambient.monotonic_ns()
-        crossing = Crossing(boundary, call, lane, next(self._sequence), started_ns)
-        LANE.set(crossing.within)
+        crossing = Crossing()
+        crossing.boundary = boundary
+        crossing.call = call
+        crossing.lane = lane
+        crossing.label = lane.label
+        crossing.reads = lane.ambient
+        crossing.within = within = lane.made_within or lane.within
+        crossing.sequence = next(self._sequence)
+        started_ns = ambient.monotonic_ns() if call.started_ns is None else call.started_ns
+        crossing.started_ns = crossing.ended_ns = started_ns
+        crossing.over = False
+        crossing.result = crossing.error = crossing.dumped = crossing.undumpable = None
+        LANE.set(within)
         crossings = self.crossings
         if self._answers_weighed < len(crossings):
             self._weigh_answers()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
+from pytest_fluxrun.boundaries.redis_client.link import Link, link_here, link_of, session_of
 from pytest_fluxrun.boundaries.redis_client.stand_in import StandIn
 from pytest_fluxrun.boundaries.redis_client.steps import (
     AGAIN,
@@ -56,14 +56,14 @@ class Awaiting:
 
         @functools.wraps(original)
         async def send_packed_command(connection: Any, command: Any, check_health: Any = True) -> Any:  # noqa: FBT002 - as redis-py's
-            session = session_of(connection)
-            if session is None:
+            link = link_here(connection)
+            if link is None:
                 drop_stand_in(connection)
                 return await original(connection, command, check_health)
             if type(command) is not list and not isinstance(command, _PACKED):
                 command = list(command)
             chunks = frozen(command)
-            link = link_of(connection, session)
+            session: Any = link.session()
             if not session.answers:
                 drop_stand_in(connection)
             elif not connection.is_connected:
@@ -92,10 +92,10 @@ class Awaiting:
 
         @functools.wraps(original)
         async def read_response(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
+            link = link_here(connection)
+            if link is None:
                 return await original(connection, *args, **kwargs)
-            link = link_of(connection, session)
+            session: Any = link.session()
             exchange = link.exchange
             if session.answers:
                 reply = await self._served(session, link, connection, args, kwargs)

@@ -71,7 +71,7 @@ class Exchange(Call):
         self.polls = 0
         self.live: Any = None
         self.next_reply = 0
-        self.size_bytes = len(chunks) if type(chunks) is bytes else sum(map(len, chunks or ()))
+        self.size_bytes = 0 if chunks is None else len(chunks) if isinstance(chunks, bytes) else sum(map(len, chunks))
 
     def add(self, chunks: Chunks) -> None:
         """More commands are sent before the first reply is read."""

@@ -14,7 +14,7 @@ from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, is_
 from pytest_fluxrun.boundary import Request
 from pytest_fluxrun.context import LANE, crossing
 
-__all__ = ["Link", "is_receiving", "link_of", "session_of"]
+__all__ = ["Link", "is_receiving", "link_here", "link_of", "session_of"]
 
 _LINK: Final = "_fx_link"
 _SUBSCRIBING: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"})
@@ -167,6 +167,24 @@ def link_of(connection: Any, session: Any) -> Link:
         link = Link(connection, session, link)
         setattr(connection, _LINK, link)
     return link
+
+
+def link_here(connection: Any) -> Link | None:
+    """The connection's link in the session that must see what it does now, or None: `session_of` and `link_of` at once.
+
+    The session lasts as long as the lane in which this was asked.
+    """
+    lane = LANE.get()
+    session = crossing() if lane is None else None if lane.inside else lane.session
+    if session is None:
+        return None
+    if (session.preamble or session.closed) and type(connection).__module__.startswith("kombu."):
+        return None
+    try:
+        link: Link = connection._fx_link  # noqa: SLF001 - of this module; getattr would cost more
+    except AttributeError:
+        return link_of(connection, session)
+    return link if link.session() is session else link_of(connection, session)
 
 
 def _database(connection: Any) -> str:
