@@ -64,10 +64,11 @@ class Awaiting:
                 command = list(command)
             chunks = frozen(command)
             session: Any = link.session()
-            if not session.answers:
+            if session.answers:
+                if not connection.is_connected:
+                    await connection.connect()
+            elif type(connection._writer) is StandIn:
                 drop_stand_in(connection)
-            elif not connection.is_connected:
-                await connection.connect()
             exchange = link.ask(chunks)
             if exchange is None:
                 if link.renewing:
@@ -305,9 +306,9 @@ async def _beneath(original: _Method, connection: Any) -> Any:
 
 
 def _awaited(original: _Method) -> Callable[[_Method], _Method]:
-    """`functools.wraps` for a seam that hands on the original's coroutine and is told apart from none that makes one.
+    """`functools.wraps` for a seam that hands on the original's coroutine, and still counts as a coroutine function.
 
-    A coroutine of its own around each step would cost a command a microsecond.
+    Coroutines of its own around those of the steps would cost every command a microsecond.
     """
 
     def wrap(seam: _Method) -> _Method:

@@ -79,10 +79,11 @@ class Blocking:
                 command = list(command)
             chunks = frozen(command)
             session: Any = link.session()
-            if not session.answers:
-                drop_stand_in(connection)
-            elif connection._sock is None:
-                connection.connect()
+            if session.answers:
+                if connection._sock is None:
+                    connection.connect()
+            elif type(connection._sock) is StandIn:
+                connection._sock = None
             exchange = link.ask(chunks)
             if exchange is None:
                 if link.renewing:

@@ -15,7 +15,7 @@ from pytest_fluxrun.boundary import Call, Request
 from pytest_fluxrun.errors import DamagedBundle
 from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, load_error
 
-__all__ = ["Exchange", "kept", "rebuilt"]
+__all__ = ["Exchange", "Sent", "kept", "rebuilt"]
 
 _ATOMS: Final = frozenset({bytes, str, int, float, bool, type(None)})
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
@@ -158,6 +158,28 @@ class Exchange(Call):
         reply = self.replies[self.next_reply]
         self.next_reply += 1
         return _served(reply, _text_maker(encoder, raw=raw))
+
+
+class Sent(Exchange):
+    """The exchange of a session that doesn't answer: what only answering and messages need is as it is for all."""
+
+    __slots__ = ()
+    otherwise: Callable[[], Any] | None = None
+    started_ns: int | None = None
+    found: Any = None
+    receives: tuple[str, ...] = ()
+    polls: int = 0
+    live: Any = None
+    next_reply: int = 0
+
+    def __init__(self, database: str, which: int, chunks: Chunks) -> None:
+        self.database = database
+        self.which = which
+        self.chunks = chunks
+        self.replies = ()
+        self.failure = None
+        self.crossed = False
+        self.size_bytes = len(chunks) if isinstance(chunks, bytes) else sum(map(len, chunks))
 
 
 class _KeptError:

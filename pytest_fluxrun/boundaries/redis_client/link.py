@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import Any, Final
 
-from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
+from pytest_fluxrun.boundaries.redis_client.exchange import Exchange, Sent
 from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, is_plain, name_in
 from pytest_fluxrun.boundary import Request
 from pytest_fluxrun.context import LANE, crossing
@@ -37,6 +37,7 @@ class Link:
     """
 
     __slots__ = (
+        "_make",
         "ahead",
         "channels",
         "database",
@@ -53,6 +54,7 @@ class Link:
 
     def __init__(self, connection: Any, session: Any, before: Link | None) -> None:
         self.session = weakref.ref(session)
+        self._make: type[Exchange] = Exchange if session.answers else Sent
         self.database = _database(connection)
         self.which = _databases(session).number(session, self.database)
         self.exchange: Exchange | None = None
@@ -79,7 +81,7 @@ class Link:
         self.used = True
         exchange = self.exchange
         if exchange is None or exchange.crossed:
-            self.exchange = exchange = Exchange(self.database, self.which, chunks)
+            self.exchange = exchange = self._make(self.database, self.which, chunks)
         else:
             exchange.add(chunks)
         if name == b"SELECT":
