@@ -25,6 +25,7 @@ __all__ = [
     "Difference",
     "Kind",
     "Patch",
+    "Pending",
     "Picks",
     "Registered",
     "Request",
@@ -333,6 +334,16 @@ class Boundary(Seams, Generic[R]):
         return load_error(value)
 
 
+class Pending(Protocol):
+    """A call that a boundary makes itself between `Session.begin` and one of these two, on the same lane."""
+
+    def end(self, result: Any) -> None:
+        """It was answered."""
+
+    def fail(self, error: BaseException) -> None:
+        """It raised, or what waited for it was thrown away."""
+
+
 class Session(Protocol):
     """Recorder or Replayer: what a boundary talks to.
 
@@ -354,6 +365,12 @@ class Session(Protocol):
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
+
+    def begin(self, boundary: Boundary[Any], call: Call) -> Pending:
+        """Only where the session doesn't answer: `call` in two halves, for a seam that can't afford a function between.
+
+        What runs until the call ends or fails, which it must whatever happens, is beneath it.
+        """
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
         """Only where the session answers: find what will answer a call, and keep it for `call` with the same object.

@@ -109,6 +109,7 @@ class Lane:
         position: the same with the ordinal of the spawn under its parent whatever the name; it survives renaming.
         label: what a framework calls what its next calls are about (a Django database), for people; never matched.
         inside: what runs in it is beneath a crossing, part of its live call or answer, and isn't recorded again.
+        made_within: `within`, once it was asked for.
         ambient: where clock and entropy reads go. None: real ones. A list: recording, each read is appended as
             (function, code, lasti, value), and each finished crossing as its int sequence number. A callable:
             replaying, asked as ambient(function, *arguments); NotImplemented makes it real.
@@ -117,11 +118,11 @@ class Lane:
     __slots__ = (
         "_by_name",
         "_spawned",
-        "_within",
         "ambient",
         "index",
         "inside",
         "label",
+        "made_within",
         "parent",
         "path",
         "position",
@@ -141,7 +142,7 @@ class Lane:
         self.label = ""
         self._spawned = 0
         self._by_name: dict[str, int] = {}
-        self._within: Lane | None = None
+        self.made_within: Lane | None = None
         if parent is None:
             self.path: tuple[tuple[str, int], ...] = ()
             self.position: tuple[int, ...] = ()
@@ -164,9 +165,9 @@ class Lane:
         It is a lane of its own and not a mark on this one, since other code of this lane may run meanwhile: a callback,
         or a thread that was given the context. Its children are numbered apart, for a replay makes none of them.
         """
-        if self._within is None:
-            self._within = _Within(self)
-        return self._within
+        if self.made_within is None:
+            self.made_within = _Within(self)
+        return self.made_within
 
     def to_spawn(self, name: str, make: type[Lane] | None = None) -> Callable[[], Lane]:
         """Number a child now, and make it when it is needed: for work that is handed over and may never be done.
@@ -194,7 +195,7 @@ class _Within(Lane):
     def __init__(self, lane: Lane) -> None:
         self.session, self.parent, self.path, self.position = lane.session, lane, lane.path, lane.position
         self.index, self.inside, self.ambient, self.label = -1, True, None, lane.label
-        self._spawned, self._by_name, self._within = 0, {}, self
+        self._spawned, self._by_name, self.made_within = 0, {}, self
 
 
 LANE: ContextVar[Lane | None] = ContextVar("fluxrun_lane", default=None)

@@ -78,7 +78,7 @@ class RedisBoundary(Boundary[Exchange | None]):
 
     def weigh(self, result: Exchange | None) -> int:
         """What the commands and their replies hold."""
-        return 0 if result is None else result.weigh()
+        return 0 if result is None else result.size_bytes
 
 
 class _Caching(Uncovered):

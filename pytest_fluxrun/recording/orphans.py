@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pytest_fluxrun.boundary import Boundary, Call, Session, Uncovered
-from pytest_fluxrun.context import Clock, Lane, LaneOwner, apart
+from pytest_fluxrun.boundary import Boundary, Call, Pending, Session, Uncovered
+from pytest_fluxrun.context import APART, LANE, Clock, Lane, LaneOwner
 from pytest_fluxrun.places import module_of
 from pytest_fluxrun.run import Orphan
 
@@ -54,6 +54,28 @@ class _Site:
         self.name = _OTHERS
 
 
+class _Unseen:
+    """A call in two halves: made live in `APART`, and counted when it is over."""
+
+    __slots__ = ("_before", "_boundary", "_call", "_orphans", "_why")
+
+    def __init__(self, orphans: Orphans, boundary: Boundary[Any], call: Call, why: str) -> None:
+        self._orphans, self._boundary, self._call, self._why = orphans, boundary, call, why
+        self._before = LANE.get()
+        LANE.set(APART)
+
+    def end(self, result: Any) -> None:
+        """Count it."""
+        del result
+        if LANE.get() is APART:
+            LANE.set(self._before)
+        self._orphans._note(self._boundary, self._call, self._why)  # noqa: SLF001 - of its own module
+
+    def fail(self, error: BaseException) -> None:
+        """Count it."""
+        self.end(error)
+
+
 class Orphans:
     """One process's calls that reached no run. Safe from any thread; never raises into the host.
 
@@ -77,37 +99,27 @@ class Orphans:
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the call live, and count it."""
+        pending = self.begin(boundary, call)
         try:
-            with apart():
-                return live()
+            return live()
         finally:
-            self._note(boundary, call, _NO_RUN)
+            pending.end(None)
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
+        pending = self.begin(boundary, call)
         try:
-            with apart():
-                return await live()
+            return await live()
         finally:
-            self._note(boundary, call, _NO_RUN)
+            pending.end(None)
 
-    def outlived(self, owner: LaneOwner, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
-        """`call` for a lane whose session is over."""
-        try:
-            with apart():
-                return live()
-        finally:
-            self._note(boundary, call, _START_UP_OVER if owner.preamble else _RUN_OVER)
+    def begin(self, boundary: Boundary[Any], call: Call) -> Pending:
+        """`call` in two halves."""
+        return _Unseen(self, boundary, call, _NO_RUN)
 
-    async def aoutlived(
-        self, owner: LaneOwner, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]
-    ) -> R:
-        """`outlived` for awaitables."""
-        try:
-            with apart():
-                return await live()
-        finally:
-            self._note(boundary, call, _START_UP_OVER if owner.preamble else _RUN_OVER)
+    def begin_outlived(self, owner: LaneOwner, boundary: Boundary[Any], call: Call) -> Pending:
+        """`begin` for a lane whose session is over."""
+        return _Unseen(self, boundary, call, _START_UP_OVER if owner.preamble else _RUN_OVER)
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> None:
         """Nothing answers but the outside itself."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.boundary import Boundary, Call, Session, Uncovered
+from pytest_fluxrun.boundary import Boundary, Call, Pending, Session, Uncovered
 from pytest_fluxrun.context import LANE, Clock, Lane
 from pytest_fluxrun.entry import Ending
 from pytest_fluxrun.recording.orphans import Orphans
@@ -29,7 +29,13 @@ _LANES_SHARE_OF_A_PREAMBLE = 10
 
 
 class Crossing:
-    """One call in flight or over, by reference. `sequence` orders crossings by their start."""
+    """One call in flight or over, by reference; `Recorder.begin` fills it, for an `__init__` would cost each call more.
+
+    Attributes:
+        sequence: orders crossings by their start.
+        within: the lane beneath it.
+        over: it has ended; `ended_ns` is the start until then.
+    """
 
     __slots__ = (
         "boundary",
@@ -45,31 +51,47 @@ class Crossing:
         "sequence",
         "started_ns",
         "undumpable",
+        "within",
     )
+    boundary: Boundary[Any]
+    call: Call
+    dumped: Value
+    ended_ns: int
+    error: BaseException | None
+    label: str
+    lane: Lane
+    over: bool
+    reads: list[Any] | None
+    result: Any
+    sequence: int
+    started_ns: int
+    undumpable: Exception | None
+    within: Lane
 
-    def __init__(self, boundary: Boundary[Any], call: Call, lane: Lane, sequence: int, started_ns: int) -> None:
-        self.boundary = boundary
-        self.call = call
-        self.lane = lane
-        self.label = lane.label
-        self.sequence = sequence
-        self.started_ns = started_ns
-        self.ended_ns = started_ns
-        self.over = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.dumped: Value = None
-        self.undumpable: Exception | None = None
-        self.reads: list[Any] | None = lane.ambient
-
-    def keep(self, result: Any) -> None:
-        """Keep the answer, dumped now where the app may change it."""
+    def end(self, result: Any) -> None:
+        """Keep the answer by reference, or dumped where the boundary wants that, and leave."""
         self.result = result
-        if self.boundary.snapshot:
-            try:
-                self.dumped = self.boundary.dump(result)
-            except Exception as failure:  # recording never raises into the host; the run says so
-                self.undumpable = failure
+        if self.boundary.snapshot and self.error is None:
+            self._dump()
+        self.ended_ns = ambient.monotonic_ns()
+        self.over = True
+        lane = self.lane
+        if LANE.get() is self.within:  # else it is a coroutine that was thrown away, in the middle of other code
+            LANE.set(lane)
+        if self.reads is not None and not lane.session.closed:
+            self.reads.append(self.sequence)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the error and leave."""
+        self.error = error
+        self.end(None)
+
+    def _dump(self) -> None:
+        """The app may change the answer later."""
+        try:
+            self.dumped = self.boundary.dump(self.result)
+        except Exception as failure:  # recording never raises into the host; the run says so
+            self.undumpable = failure
 
 
 class Recorder:
@@ -130,7 +152,7 @@ class Recorder:
 
     def ambient_for(self, lane: Lane) -> list[Any] | None:
         """A list for the lane's clock and entropy reads; None once the run is over, or has too many lanes."""
-        if self.closed or self._outlived():
+        if self.closed or (self.preamble and self._outlived()):
             return None
         if len(self.lanes) >= self._max_interactions * _LANES_TO_AN_INTERACTION:
             self.over_bound = True
@@ -141,37 +163,58 @@ class Recorder:
 
     def call(self, boundary: Boundary[R], call: Call, live: Callable[[], R]) -> R:
         """Make the live call and keep it with its answer or error."""
-        if self.closed or (self.preamble and self._outlived()):
-            self.late += 1
-            return self._orphans.outlived(self, boundary, call, live)
-        crossing = self._enter(boundary, call)
+        pending = self.begin(boundary, call)
         try:
             result = live()
         except BaseException as error:
-            crossing.error = error
+            pending.fail(error)
             raise
-        else:
-            crossing.keep(result)
-            return result
-        finally:
-            self._leave(crossing)
+        pending.end(result)
+        return result
 
     async def acall(self, boundary: Boundary[R], call: Call, live: Callable[[], Awaitable[R]]) -> R:
         """`call` for awaitables."""
-        if self.closed or (self.preamble and self._outlived()):
-            self.late += 1
-            return await self._orphans.aoutlived(self, boundary, call, live)
-        crossing = self._enter(boundary, call)
+        pending = self.begin(boundary, call)
         try:
             result = await live()
         except BaseException as error:
-            crossing.error = error
+            pending.fail(error)
             raise
+        pending.end(result)
+        return result
+
+    def begin(self, boundary: Boundary[Any], call: Call) -> Pending:
+        """`call` in two halves."""
+        if self.closed or (self.preamble and self._outlived()):
+            self.late += 1
+            return self._orphans.begin_outlived(self, boundary, call)
+        lane = LANE.get()
+        assert lane is not None
+        crossing = Crossing()
+        crossing.boundary = boundary
+        crossing.call = call
+        crossing.lane = lane
+        crossing.label = lane.label
+        crossing.reads = lane.ambient
+        crossing.within = within = lane.made_within or lane.within
+        crossing.sequence = next(self._sequence)
+        started_ns = ambient.monotonic_ns() if call.started_ns is None else call.started_ns
+        crossing.started_ns = crossing.ended_ns = started_ns
+        crossing.over = False
+        crossing.result = crossing.error = crossing.dumped = crossing.undumpable = None
+        LANE.set(within)
+        crossings = self.crossings
+        if self._answers_weighed < len(crossings):
+            self._weigh_answers()
+        if self.preamble and self._goes_on(lane):
+            crossing.reads = None
+        elif crossing.reads is None:  # of a lane beyond the bound on lanes, or that began while a preamble had no time
+            self.over_bound = self.over_bound or not self.preamble
+        elif len(crossings) < self._max_interactions and self._weighed <= self._max_bytes:
+            crossings.append(crossing)
         else:
-            crossing.keep(result)
-            return result
-        finally:
-            self._leave(crossing)
+            self.over_bound = True
+        return crossing
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
         """What comes isn't known: nothing."""
@@ -186,7 +229,7 @@ class Recorder:
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """Read live and keep the value; an error counts as `absent` where it is a KeyError."""
         value = live()
-        if not (self.closed or self._outlived()):
+        if not (self.closed or (self.preamble and self._outlived())):
             self.reads.setdefault(source, {}).setdefault(key, []).append(encode_or_opaque(value))
         return value
 
@@ -235,24 +278,7 @@ class Recorder:
 
     def _outlived(self) -> bool:
         """Whether the first run of a preamble is long in coming: what its threads do by then is no start-up."""
-        return self.preamble and ambient.monotonic_ns() - self._renewed_ns > _LONGEST_PREAMBLE_NS
-
-    def _enter(self, boundary: Boundary[Any], call: Call) -> Crossing:
-        lane = LANE.get()
-        assert lane is not None
-        started_ns = ambient.monotonic_ns() if call.started_ns is None else call.started_ns
-        crossing = Crossing(boundary, call, lane, next(self._sequence), started_ns)
-        LANE.set(lane.within)
-        self._weigh_answers()
-        if self.preamble and self._goes_on(lane):
-            crossing.reads = None
-        elif crossing.reads is None:  # of a lane beyond the bound on lanes, or that began while a preamble had no time
-            self.over_bound = self.over_bound or not self.preamble
-        elif len(self.crossings) < self._max_interactions and self._weighed <= self._max_bytes:
-            self.crossings.append(crossing)
-        else:
-            self.over_bound = True
-        return crossing
+        return ambient.monotonic_ns() - self._renewed_ns > _LONGEST_PREAMBLE_NS
 
     def _goes_on(self, lane: Lane) -> bool:
         """Whether the lane has had its share of a preamble: a thread that polls."""
@@ -262,20 +288,10 @@ class Recorder:
     def _weigh_answers(self) -> None:
         """Count the answers of calls that are over, each once and in order: by now the app has read their bodies."""
         crossings = self.crossings
-        while self._answers_weighed < len(crossings) and crossings[self._answers_weighed].over:
-            crossing = crossings[self._answers_weighed]
+        while self._answers_weighed < len(crossings) and (crossing := crossings[self._answers_weighed]).over:
             self._answers_weighed += 1
             if crossing.result is not None:
                 self._weighed += crossing.boundary.weigh(crossing.result)
-
-    def _leave(self, crossing: Crossing) -> None:
-        crossing.ended_ns = ambient.monotonic_ns()
-        crossing.over = True
-        lane = crossing.lane
-        if LANE.get() is lane.within:  # else it is a coroutine that was thrown away, in the middle of other code
-            LANE.set(lane)
-        if crossing.reads is not None and not self.closed:
-            crossing.reads.append(crossing.sequence)
 
 
 if TYPE_CHECKING:

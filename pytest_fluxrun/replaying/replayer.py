@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from pytest_fluxrun import telemetry
 from pytest_fluxrun.boundary import Boundary, Call, Request, Session, Uncovered
@@ -175,6 +175,10 @@ class Replayer:
 
     def _begin(self, boundary: Boundary[Any], interaction: Interaction) -> tuple[Any, float]:
         return self._under_way.begin(interaction, self._clock.now_ns(), _settling_ns(boundary, interaction))
+
+    def begin(self, boundary: Boundary[Any], call: Call) -> NoReturn:
+        """Nothing is made live here: only for sessions that don't answer."""
+        raise AssertionError(f"{boundary.name} began {call} where calls are answered")
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
         """Take the interaction that answers the call now, and keep it in the call; its error, if it failed."""

@@ -9,13 +9,13 @@ import asyncio
 import threading
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 
-from pytest_fluxrun.boundary import Boundary, Call, Uncovered
+from pytest_fluxrun.boundary import Boundary, Call, Pending, Uncovered
 from pytest_fluxrun.context import Clock, Lane, entered
 from pytest_fluxrun.errors import UnrecordedCall
 from pytest_fluxrun.values import Value, decode, encode
@@ -159,6 +159,22 @@ class _Crossing:
     dumped: Value = None
 
 
+class _Halved:
+    """A call in two halves."""
+
+    def __init__(self, crossing: _Crossing, beneath: AbstractContextManager[None]) -> None:
+        self._crossing, self._beneath = crossing, beneath
+        beneath.__enter__()
+
+    def end(self, result: Any) -> None:
+        self._beneath.__exit__(None, None, None)
+        MemoryRecorder._keep(self._crossing, result)  # noqa: SLF001 - of its own module
+
+    def fail(self, error: BaseException) -> None:
+        self._beneath.__exit__(None, None, None)
+        self._crossing.error = error
+
+
 class MemoryRecorder(_MemorySession):
     """Makes every call live and keeps references; `finish` dumps them.
 
@@ -191,6 +207,10 @@ class MemoryRecorder(_MemorySession):
             except BaseException as error:
                 crossing.error = error
                 raise
+
+    def begin(self, boundary: Boundary[Any], call: Call) -> Pending:
+        """`call` in two halves."""
+        return _Halved(self._begin(boundary, call), self._inside())
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
         """What comes isn't known: nothing."""
@@ -292,6 +312,10 @@ class MemoryReplayer(_MemorySession):
             raise AssertionError(f"{live} was called")
 
         return self.call(boundary, call, never)
+
+    def begin(self, boundary: Boundary[Any], call: Call) -> NoReturn:
+        """Nothing is made live here."""
+        raise AssertionError(f"{boundary.name} began {call} where calls are answered")
 
     def foresee(self, boundary: Boundary[Any], call: Call) -> Value | None:
         """Take what answers the call and keep it in the call."""

@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, create_autospec
 
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.connection
 import redis.asyncio.sentinel
 import redis.sentinel
 import trustme
@@ -307,3 +309,10 @@ def test_cluster(tmp_path: Path) -> None:
 
     with cluster(tmp_path) as server:
         replays_without(server, lambda: [ask(), asyncio.run(aask())])
+
+
+def test_mock_with_the_spec_of_a_connection_is_awaited_like_it():
+    """Also where a seam hands on the library's own coroutine."""
+    spec = create_autospec(redis.asyncio.connection.AbstractConnection, instance=True)
+    steps = ("connect", "send_packed_command", "read_response", "check_health", "can_read_destructive")
+    assert all(isinstance(getattr(spec, step), AsyncMock) for step in steps)

@@ -231,6 +231,38 @@ def test_snapshot_is_taken_before_the_app_can_change_the_answer(one: Recording):
     assert [[1, 2]] == [interaction.answer for interaction in one.dump().recording.interactions]
 
 
+def test_call_in_two_halves_is_kept_as_one_in_one_piece(one: Recording):
+    """Its answer, as it was when it ended where the boundary wants that, or its error; what lies between is beneath."""
+    answer, error, recorder = [1, 2], KeyError("x"), one.recorder
+
+    with entered(recorder.lane):
+        first = recorder.begin(SNAPSHOT, Call(request()))
+        assert crossing() is None
+        first.end(answer)
+        answer.clear()
+        recorder.begin(DB, Call(request("save"))).fail(error)
+        assert crossing() is recorder
+        recorder.begin(DB, Call(request("last")))
+    kept, failed, unfinished = one.dump().recording.interactions
+
+    assert ([1, 2], "builtins:KeyError") == (kept.answer, failed.error["type"])
+    assert (False, True, True) == (kept.failed, failed.failed, unfinished.failed)
+    assert kept.started_ns <= kept.ended_ns <= failed.started_ns <= failed.ended_ns
+
+
+def test_call_in_two_halves_after_the_end_is_live_and_counted(one: Recording):
+    """In no run's lane meanwhile, and back in its own behind it."""
+    one.dump()
+
+    with entered(one.recorder.lane):
+        late = one.recorder.begin(DB, Call(request()))
+        assert crossing() is None
+        late.fail(KeyError("x"))
+        assert one.recorder.lane is current_lane()
+
+    assert (1, []) == (one.recorder.late, one.recorder.crossings)
+
+
 def test_calls_over_the_bound_are_made_and_not_kept():
     """The run is unready, and its memory bounded."""
     one = Recording(max_interactions=2)

@@ -7,25 +7,29 @@ import asyncio
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
+from pytest_fluxrun.boundaries.redis_client.link import Link, link_here, link_of, session_of
 from pytest_fluxrun.boundaries.redis_client.stand_in import StandIn
 from pytest_fluxrun.boundaries.redis_client.steps import (
+    AGAIN,
     connecting,
     now_ns,
     reading_on,
     served,
     subscribing,
 )
-from pytest_fluxrun.boundaries.redis_client.wire import frozen, name_in
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundaries.redis_client.wire import frozen
+from pytest_fluxrun.boundary import Boundary
 from pytest_fluxrun.context import beneath
 
 __all__ = ["Awaiting"]
 
+_PACKED: Final = (str, bytes, tuple)
+_UNCONNECTED: Final = frozenset({type(None), StandIn})
 _Method = Callable[..., Awaitable[Any]]
 
 
@@ -39,26 +43,11 @@ class Awaiting:
     def connect(self, original: _Method) -> _Method:
         """Connecting crosses, with all that is said on a new connection beneath it."""
 
-        @functools.wraps(original)
-        async def connect(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
-                drop_stand_in(connection)
-                return await original(connection, *args, **kwargs)
-            if not session.answers:
-                drop_stand_in(connection)
-            if connection.is_connected:
-                return None if session.answers else await original(connection, *args, **kwargs)
-            link = link_of(connection, session)
-            try:
-                await session.acall(self._boundary, connecting(link), lambda: original(connection, *args, **kwargs))
-            except BaseException as error:
-                link.failed = error
-                raise
-            link.connected(connection)
-            if session.answers:
-                await self._connected(connection, link)
-            return None
+        @_awaited(original)
+        def connect(connection: Any, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+            if connection._reader is not None and type(connection._writer) not in _UNCONNECTED:  # nothing is done then
+                return original(connection, *args, **kwargs) if args or kwargs else original(connection)
+            return self._connect(original, connection, *args, **kwargs)
 
         return connect
 
@@ -66,67 +55,73 @@ class Awaiting:
         """Sending crosses by itself only where it fails, or is about channels."""
 
         @functools.wraps(original)
-        async def send_packed_command(connection: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
+        async def send_packed_command(connection: Any, command: Any, check_health: Any = True) -> Any:  # noqa: FBT002 - as redis-py's
+            link = link_here(connection)
+            if link is None:
                 drop_stand_in(connection)
-                return await original(connection, command, *args, **kwargs)
-            if not isinstance(command, str | bytes | list | tuple):
+                return await original(connection, command, check_health)
+            if type(command) is not list and not isinstance(command, _PACKED):
                 command = list(command)
             chunks = frozen(command)
-            link = link_of(connection, session)
-            if not session.answers:
+            session: Any = link.session()
+            if session.answers:
+                if not connection.is_connected:
+                    await connection.connect()
+            elif type(connection._writer) is StandIn:
                 drop_stand_in(connection)
-            elif not connection.is_connected:
-                await connection.connect()
-            name = name_in(chunks)
-            if link.subscribes(name, chunks):
+            exchange = link.ask(chunks)
+            if exchange is None:
                 if link.renewing:
                     return None
-                return await self._subscribe(
-                    session, link, chunks, lambda: original(connection, command, *args, **kwargs)
-                )
-            exchange = link.ask(name, chunks)
+                live = functools.partial(original, connection, command, check_health)
+                return await self._subscribe(session, link, chunks, live)
             if session.answers:
                 return None
             try:
-                return await original(connection, command, *args, **kwargs)
+                return await original(connection, command, check_health)
             except BaseException as error:
                 link.exchange = None
                 if error is not link.failed:
-                    await session.acall(self._boundary, Call(exchange.form), functools.partial(_fail, error))
+                    await session.acall(self._boundary, exchange, functools.partial(_fail, error))
                 raise
 
         return send_packed_command
 
     def read(self, original: _Method) -> _Method:
         """The first reply's reading crosses; those after it belong to the same exchange."""
+        boundary, reply_error = self._boundary, self._reply_error
 
         @functools.wraps(original)
         async def read_response(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
+            link = link_here(connection)
+            if link is None:
                 return await original(connection, *args, **kwargs)
-            link = link_of(connection, session)
+            session: Any = link.session()
             exchange = link.exchange
-
-            def live() -> Awaitable[Any]:
-                return original(connection, *args, **kwargs)
-
             if session.answers:
                 reply = await self._served(session, link, connection, args, kwargs)
             elif exchange is None or link.receiving:
                 wait = self._receive if _wait_s(args, kwargs) is None else self._poll
-                reply = await wait(session, link, connection, live)
+                reply = await wait(session, link, connection, functools.partial(original, connection, *args, **kwargs))
             else:
-                if exchange.crossed:
-                    await self._read(exchange, connection, live)
-                else:
-                    exchange.crossed = True
-                    call = Call(exchange.form)
-                    await session.acall(self._boundary, call, lambda: self._read(exchange, connection, live))
-                reply, exchange.live = exchange.live, None
-            if isinstance(reply, self._reply_error):
+                pending = AGAIN if exchange.crossed else session.begin(boundary, exchange)
+                exchange.crossed = True
+                try:
+                    reply = (
+                        await original(connection, *args, **kwargs) if args or kwargs else await original(connection)
+                    )
+                    exchange.keep(reply, connection.encoder)
+                except reply_error as error:  # it is a reply too
+                    exchange.keep(error, connection.encoder)
+                    pending.end(exchange)
+                    raise
+                except BaseException as failure:
+                    exchange.failure = failure if exchange.replies else None
+                    pending.fail(failure)
+                    raise
+                pending.end(exchange)
+                return reply
+            if isinstance(reply, reply_error):
                 raise reply from None
             return reply
 
@@ -135,29 +130,45 @@ class Awaiting:
     def look(self, original: _Method) -> _Method:
         """Whether something lies on an idle connection: nothing does where none is connected."""
 
-        @functools.wraps(original)
-        async def can_read(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        @_awaited(original)
+        def can_read(connection: Any) -> Awaitable[Any]:
             session = session_of(connection)
-            if session is not None and session.answers:
-                return False
-            return await original(connection, *args, **kwargs)
+            return original(connection) if session is None or not session.answers else _given(False)
 
         return can_read
 
     def check_health(self, original: _Method) -> _Method:
         """The connection's own PING is no call of the program."""
 
-        @functools.wraps(original)
-        async def check_health(connection: Any) -> Any:
+        @_awaited(original)
+        def check_health(connection: Any) -> Awaitable[Any]:
             session = session_of(connection) if connection.health_check_interval else None
             if session is None:
-                return await original(connection)
-            if session.answers:
-                return None
-            with beneath():
-                return await original(connection)
+                return original(connection)
+            return _given(None) if session.answers else _beneath(original, connection)
 
         return check_health
+
+    async def _connect(self, original: _Method, connection: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `connect`, for a connection that isn't connected, or only to a stand-in."""
+        session = session_of(connection)
+        if session is None:
+            drop_stand_in(connection)
+            return await original(connection, *args, **kwargs)
+        if session.answers and connection.is_connected:
+            return None
+        drop_stand_in(connection)
+        link = link_of(connection, session)
+        live = functools.partial(original, connection, *args, **kwargs)
+        try:
+            await session.acall(self._boundary, connecting(link), live)
+        except BaseException as error:
+            link.failed = error
+            raise
+        link.connected(connection)
+        if session.answers:
+            await self._connected(connection, link)
+        return None
 
     async def _subscribe(self, session: Any, link: Link, chunks: Any, live: Callable[[], Awaitable[Any]]) -> None:
         async def send() -> None:
@@ -197,7 +208,8 @@ class Awaiting:
                 exchange.failure = failure
                 return exchange
 
-        await session.acall(self._boundary, Call(exchange.form, started_ns=since_ns), receive)
+        exchange.started_ns = since_ns
+        await session.acall(self._boundary, exchange, receive)
         if exchange.failure is not None:
             raise exchange.failure
         return exchange.live
@@ -246,8 +258,8 @@ class Awaiting:
         """At replay: whether a message is there, after as many looks as there were; without a time to wait it is."""
         if link.ahead is None:
             exchange = link.message()
-            otherwise = None if wait_s is None else _nothing
-            link.foresaw(exchange, await session.acall(self._boundary, Call(exchange.form, otherwise), _never))
+            exchange.otherwise = None if wait_s is None else _nothing
+            link.foresaw(exchange, await session.acall(self._boundary, exchange, _never))
         if wait_s is None or link.is_ready():
             return True
         await asyncio.sleep(max(0.0, wait_s))
@@ -286,6 +298,27 @@ async def _fail(error: BaseException) -> NoReturn:
 
 async def _given(reply: Any) -> Any:
     return reply
+
+
+async def _beneath(original: _Method, connection: Any) -> Any:
+    with beneath():
+        return await original(connection)
+
+
+def _awaited(original: _Method) -> Callable[[_Method], _Method]:
+    """`functools.wraps` for a seam that hands on the original's coroutine, and still counts as a coroutine function.
+
+    Coroutines of its own around those of the steps would cost every command a microsecond.
+    """
+
+    def wrap(seam: _Method) -> _Method:
+        wrapped = functools.wraps(original)(seam)
+        if sys.version_info >= (3, 12):
+            return inspect.markcoroutinefunction(wrapped)
+        wrapped._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+        return wrapped
+
+    return wrap
 
 
 async def _never() -> NoReturn:

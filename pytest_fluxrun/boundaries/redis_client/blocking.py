@@ -6,12 +6,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.link import Link, link_of, session_of
+from pytest_fluxrun.boundaries.redis_client.link import Link, is_receiving, link_here, link_of, session_of
 from pytest_fluxrun.boundaries.redis_client.stand_in import StandIn
 from pytest_fluxrun.boundaries.redis_client.steps import (
+    AGAIN,
     connecting,
     nothing,
     now_ns,
@@ -20,12 +21,14 @@ from pytest_fluxrun.boundaries.redis_client.steps import (
     served,
     subscribing,
 )
-from pytest_fluxrun.boundaries.redis_client.wire import frozen, name_in
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundaries.redis_client.wire import frozen
+from pytest_fluxrun.boundary import Boundary
 from pytest_fluxrun.context import beneath, virtual_clock
 
 __all__ = ["Blocking"]
 
+_PACKED: Final = (str, bytes, tuple)
+_UNCONNECTED: Final = frozenset({type(None), StandIn})
 _Method = Callable[..., Any]
 
 
@@ -41,16 +44,18 @@ class Blocking:
 
         @functools.wraps(original)
         def connect(connection: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(connection._sock) not in _UNCONNECTED:  # what the original does then is nothing
+                return original(connection, *args, **kwargs) if args or kwargs else original(connection)
             session = session_of(connection)
             if session is None:
                 drop_stand_in(connection)
                 return original(connection, *args, **kwargs)
-            if connection._sock is not None and (session.answers or type(connection._sock) is not StandIn):
-                return None if session.answers else original(connection, *args, **kwargs)
+            if session.answers and connection._sock is not None:
+                return None
             drop_stand_in(connection)
             link = link_of(connection, session)
             try:
-                session.call(self._boundary, connecting(link), lambda: original(connection, *args, **kwargs))
+                session.call(self._boundary, connecting(link), functools.partial(original, connection, *args, **kwargs))
             except BaseException as error:
                 link.failed = error
                 raise
@@ -65,63 +70,71 @@ class Blocking:
         """Sending crosses by itself only where it fails, or is about channels."""
 
         @functools.wraps(original)
-        def send_packed_command(connection: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
+        def send_packed_command(connection: Any, command: Any, check_health: Any = True) -> Any:  # noqa: FBT002 - as redis-py's
+            link = link_here(connection)
+            if link is None:
                 drop_stand_in(connection)
-                return original(connection, command, *args, **kwargs)
-            if not isinstance(command, str | bytes | list | tuple):
+                return original(connection, command, check_health)
+            if type(command) is not list and not isinstance(command, _PACKED):
                 command = list(command)
             chunks = frozen(command)
-            link = link_of(connection, session)
-            if session.answers and connection._sock is None:
-                connection.connect()
-            elif not session.answers:
-                drop_stand_in(connection)
-            name = name_in(chunks)
-            if link.subscribes(name, chunks):
+            session: Any = link.session()
+            if session.answers:
+                if connection._sock is None:
+                    connection.connect()
+            elif type(connection._sock) is StandIn:
+                connection._sock = None
+            exchange = link.ask(chunks)
+            if exchange is None:
                 if link.renewing:
                     return None
-                return self._subscribe(session, link, chunks, lambda: original(connection, command, *args, **kwargs))
-            exchange = link.ask(name, chunks)
+                live = functools.partial(original, connection, command, check_health)
+                return self._subscribe(session, link, chunks, live)
             if session.answers:
                 return None
             try:
-                return original(connection, command, *args, **kwargs)
+                return original(connection, command, check_health)
             except BaseException as error:
                 link.exchange = None
                 if error is not link.failed:
-                    session.call(self._boundary, Call(exchange.form), functools.partial(raise_again, error))
+                    session.call(self._boundary, exchange, functools.partial(raise_again, error))
                 raise
 
         return send_packed_command
 
     def read(self, original: _Method) -> _Method:
         """The first reply's reading crosses; those after it belong to the same exchange."""
+        boundary, reply_error = self._boundary, self._reply_error
 
         @functools.wraps(original)
         def read_response(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            session = session_of(connection)
-            if session is None:
+            link = link_here(connection)
+            if link is None:
                 return original(connection, *args, **kwargs)
-            link = link_of(connection, session)
+            session: Any = link.session()
             exchange = link.exchange
             if session.answers:
                 reply = self._served(session, link, connection, args, kwargs)
             elif exchange is None or link.receiving:
-                reply = self._receive(session, link, connection, lambda: original(connection, *args, **kwargs))
+                live = functools.partial(original, connection, *args, **kwargs)
+                reply = self._receive(session, link, connection, live)
             else:
-
-                def live() -> Any:
-                    return original(connection, *args, **kwargs)
-
-                if exchange.crossed:
-                    self._read(exchange, connection, live)
-                else:
-                    exchange.crossed = True
-                    session.call(self._boundary, Call(exchange.form), lambda: self._read(exchange, connection, live))
-                reply, exchange.live = exchange.live, None
-            if isinstance(reply, self._reply_error):
+                pending = AGAIN if exchange.crossed else session.begin(boundary, exchange)
+                exchange.crossed = True
+                try:
+                    reply = original(connection, *args, **kwargs) if args or kwargs else original(connection)
+                    exchange.keep(reply, connection.encoder)
+                except reply_error as error:  # it is a reply too
+                    exchange.keep(error, connection.encoder)
+                    pending.end(exchange)
+                    raise
+                except BaseException as failure:
+                    exchange.failure = failure if exchange.replies else None
+                    pending.fail(failure)
+                    raise
+                pending.end(exchange)
+                return reply
+            if isinstance(reply, reply_error):
                 try:
                     raise reply
                 finally:
@@ -136,13 +149,11 @@ class Blocking:
         @functools.wraps(original)
         def can_read(connection: Any, timeout: float | None = 0) -> Any:
             session = session_of(connection)
-            if session is None:
+            if session is None or not (session.answers or is_receiving(connection)):
                 return original(connection, timeout)
             link = link_of(connection, session)
             if session.answers:
                 return link.receiving and self._foresee(session, link, timeout)
-            if not link.receiving:
-                return original(connection, timeout)
             since_ns = now_ns()
             try:
                 ready = original(connection, timeout)
@@ -162,7 +173,9 @@ class Blocking:
 
         @functools.wraps(original)
         def check_health(connection: Any) -> Any:
-            session = session_of(connection) if connection.health_check_interval else None
+            if not connection.health_check_interval:
+                return None
+            session = session_of(connection)
             if session is None:
                 return original(connection)
             if session.answers:
@@ -203,7 +216,8 @@ class Blocking:
                 exchange.failure = failure
                 return exchange
 
-        session.call(self._boundary, Call(exchange.form, started_ns=since_ns), receive)
+        exchange.started_ns = since_ns
+        session.call(self._boundary, exchange, receive)
         if exchange.failure is not None:
             raise exchange.failure
         return exchange.live
@@ -217,7 +231,7 @@ class Blocking:
                 exchange, link.ahead, link.polls = link.ahead, None, 0
                 if exchange is None:
                     exchange = link.message()
-                    exchange.answer(session.call(self._boundary, Call(exchange.form), nothing))
+                    exchange.answer(session.call(self._boundary, exchange, nothing))
             elif not exchange.crossed:
                 exchange.crossed = True
                 exchange.answer(session.call(self._boundary, served(exchange), nothing))
@@ -236,7 +250,8 @@ class Blocking:
         """At replay: whether a message is there, after as many looks as there were."""
         if link.ahead is None:
             exchange = link.message()
-            link.foresaw(exchange, session.call(self._boundary, Call(exchange.form, nothing), nothing))
+            exchange.otherwise = nothing
+            link.foresaw(exchange, session.call(self._boundary, exchange, nothing))
         if link.is_ready():
             return True
         clock = virtual_clock()

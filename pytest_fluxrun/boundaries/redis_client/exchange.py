@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, text_or_bytes
-from pytest_fluxrun.boundary import Request
+from pytest_fluxrun.boundary import Call, Request
 from pytest_fluxrun.errors import DamagedBundle
 from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, load_error
 
-__all__ = ["Exchange", "kept", "rebuilt"]
+__all__ = ["Exchange", "Sent", "kept", "rebuilt"]
 
 _ATOMS: Final = frozenset({bytes, str, int, float, bool, type(None)})
 _UTF_8: Final = frozenset({"utf-8", "utf8"})
@@ -25,8 +25,8 @@ _NOMINAL: Final = 32
 _ERROR: Final = "error"
 
 
-class Exchange:
-    """Commands and the replies that were read so far.
+class Exchange(Call):
+    """Commands and the replies that were read so far: a call and its answer in one.
 
     Attributes:
         chunks: the packed commands.
@@ -36,21 +36,49 @@ class Exchange:
         crossed: the first reply has been asked for.
         polls: how often nothing was there before a message came.
         live: the reply that was read last, as the client gets it.
+        size_bytes: about what it holds.
     """
 
-    # On the class what is rare: an exchange is made for every command, on the program's own thread.
-    receives: tuple[str, ...] = ()
-    failure: Any = None
-    crossed = False
-    polls = 0
-    live: Any = None
-    next_reply = 0
+    # Slots: an exchange is made for every command, on the program's own thread.
+    __slots__ = (
+        "chunks",
+        "crossed",
+        "database",
+        "failure",
+        "live",
+        "next_reply",
+        "polls",
+        "receives",
+        "replies",
+        "size_bytes",
+        "which",
+    )
+    request: Any = None
+    annotation: Any = Any
+    prepare: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self, database: str = "", which: int = 0, chunks: Chunks | None = None) -> None:
+        self.otherwise: Callable[[], Any] | None = None
+        self.started_ns: int | None = None
+        self.found: Any = None
         self.database = database
         self.which = which
         self.chunks = chunks
-        self.replies: list[Any] = []
+        self.receives: tuple[str, ...] = ()
+        self.replies: Sequence[Any] = ()
+        self.failure: Any = None
+        self.crossed = False
+        self.polls = 0
+        self.live: Any = None
+        self.next_reply = 0
+        self.size_bytes = 0 if chunks is None else len(chunks) if isinstance(chunks, bytes) else sum(map(len, chunks))
+
+    def add(self, chunks: Chunks) -> None:
+        """More commands are sent before the first reply is read."""
+        assert self.chunks is not None
+        pieces = [[one] if isinstance(one, bytes) else one for one in (self.chunks, chunks)]
+        self.chunks = [*pieces[0], *pieces[1]]
+        self.size_bytes += sum(map(len, pieces[1]))
 
     def form(self) -> Request:
         """The request in the form of the kind kv."""
@@ -66,17 +94,21 @@ class Exchange:
         Args:
             encoder: the connection's.
         """
-        if type(reply) not in _ATOMS:
-            reply = kept(reply)
-        if encoder.decode_responses and encoder.encoding not in _UTF_8:
-            reply = _encoded(reply, encoder.encoding)
-        self.replies.append(reply)
-
-    def weigh(self) -> int:
-        """About how many bytes it holds."""
-        chunks, replies = self.chunks, self.replies
-        sent = 0 if chunks is None else len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
-        return sent + (_weight(replies[0]) if len(replies) == 1 else _weight(replies))
+        if type(reply) is bytes:
+            self.size_bytes += len(reply)
+        else:
+            self.size_bytes += _weight(reply)
+            if type(reply) not in _ATOMS:
+                reply = kept(reply)
+            if encoder.decode_responses and encoder.encoding not in _UTF_8:
+                reply = _encoded(reply, encoder.encoding)
+        replies = self.replies
+        if not replies:
+            self.replies = (reply,)  # most have one
+        elif type(replies) is list:
+            replies.append(reply)
+        else:
+            self.replies = [*replies, reply]
 
     def dump(self) -> Value:
         """Replies, texts where they are UTF-8, and errors among them."""
@@ -126,6 +158,28 @@ class Exchange:
         reply = self.replies[self.next_reply]
         self.next_reply += 1
         return _served(reply, _text_maker(encoder, raw=raw))
+
+
+class Sent(Exchange):
+    """The exchange of a session that doesn't answer: what only answering and messages need is as it is for all."""
+
+    __slots__ = ()
+    otherwise: Callable[[], Any] | None = None
+    started_ns: int | None = None
+    found: Any = None
+    receives: tuple[str, ...] = ()
+    polls: int = 0
+    live: Any = None
+    next_reply: int = 0
+
+    def __init__(self, database: str, which: int, chunks: Chunks) -> None:
+        self.database = database
+        self.which = which
+        self.chunks = chunks
+        self.replies = ()
+        self.failure = None
+        self.crossed = False
+        self.size_bytes = len(chunks) if isinstance(chunks, bytes) else sum(map(len, chunks))
 
 
 class _KeptError:

@@ -9,12 +9,12 @@ import threading
 import weakref
 from typing import Any, Final
 
-from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
-from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in
+from pytest_fluxrun.boundaries.redis_client.exchange import Exchange, Sent
+from pytest_fluxrun.boundaries.redis_client.wire import Chunks, commands_in, is_plain, name_in
 from pytest_fluxrun.boundary import Request
-from pytest_fluxrun.context import crossing
+from pytest_fluxrun.context import LANE, crossing
 
-__all__ = ["Link", "link_of", "session_of"]
+__all__ = ["Link", "is_receiving", "link_here", "link_of", "session_of"]
 
 _LINK: Final = "_fx_link"
 _SUBSCRIBING: Final = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"MONITOR"})
@@ -37,6 +37,7 @@ class Link:
     """
 
     __slots__ = (
+        "_make",
         "ahead",
         "channels",
         "database",
@@ -53,6 +54,7 @@ class Link:
 
     def __init__(self, connection: Any, session: Any, before: Link | None) -> None:
         self.session = weakref.ref(session)
+        self._make: type[Exchange] = Exchange if session.answers else Sent
         self.database = _database(connection)
         self.which = _databases(session).number(session, self.database)
         self.exchange: Exchange | None = None
@@ -65,28 +67,28 @@ class Link:
         self.since_ns: int | None = None
         self.failed: BaseException | None = None
 
-    def ask(self, name: bytes, chunks: Chunks) -> Exchange:
+    def ask(self, chunks: Chunks) -> Exchange | None:
         """Commands are about to be sent: those sent before the first reply is read belong together.
 
-        Args:
-            name: the first one's.
+        Returns:
+            None where they are about channels, which is noted.
         """
-        exchange = self._asked(chunks)
+        name = None
+        if self.receiving or not is_plain(chunks):
+            name = name_in(chunks)
+            if self._subscribes(name, chunks):
+                return None
+        self.used = True
+        exchange = self.exchange
+        if exchange is None or exchange.crossed:
+            self.exchange = exchange = self._make(self.database, self.which, chunks)
+        else:
+            exchange.add(chunks)
         if name == b"SELECT":
             self._select(str(commands_in(chunks)[0][-1]))
         return exchange
 
-    def _asked(self, chunks: Chunks) -> Exchange:
-        self.used = True
-        exchange = self.exchange
-        if exchange is not None and not exchange.crossed:
-            assert exchange.chunks is not None
-            exchange.chunks = exchange.chunks + chunks
-            return exchange
-        self.exchange = exchange = Exchange(self.database, self.which, chunks)
-        return exchange
-
-    def subscribes(self, name: bytes, chunks: Chunks) -> bool:
+    def _subscribes(self, name: bytes, chunks: Chunks) -> bool:
         """Whether what is about to be sent is about channels; if so it is noted."""
         if name in _SUBSCRIBING or name in _UNSUBSCRIBING:
             self._note(name, chunks)
@@ -147,19 +149,44 @@ def session_of(connection: Any) -> Any:
 
     None too for what kombu's transport asks to find messages, outside of every run: that is a worker's own affair.
     """
-    session = crossing()
+    lane = LANE.get()
+    session = crossing() if lane is None else None if lane.inside else lane.session
     if session is None or not (session.preamble or session.closed):
         return session
     return None if type(connection).__module__.startswith("kombu.") else session
 
 
+def is_receiving(connection: Any) -> bool:
+    """Whether replies on the connection are messages of channels, in whatever session it became so."""
+    link: Link | None = getattr(connection, _LINK, None)
+    return link is not None and link.receiving
+
+
 def link_of(connection: Any, session: Any) -> Link:
     """The connection's link in a session, made on first use."""
-    attributes = connection.__dict__
-    link: Link | None = attributes.get(_LINK)
+    link: Link | None = getattr(connection, _LINK, None)
     if link is None or link.session() is not session:
-        link = attributes[_LINK] = Link(connection, session, link)
+        link = Link(connection, session, link)
+        setattr(connection, _LINK, link)
     return link
+
+
+def link_here(connection: Any) -> Link | None:
+    """The connection's link in the session that must see what it does now, or None: `session_of` and `link_of` at once.
+
+    The session lasts as long as the lane in which this was asked.
+    """
+    lane = LANE.get()
+    session = crossing() if lane is None else None if lane.inside else lane.session
+    if session is None:
+        return None
+    if (session.preamble or session.closed) and type(connection).__module__.startswith("kombu."):
+        return None
+    try:
+        link: Link = connection._fx_link  # noqa: SLF001 - of this module; getattr would cost more
+    except AttributeError:
+        return link_of(connection, session)
+    return link if link.session() is session else link_of(connection, session)
 
 
 def _database(connection: Any) -> str:

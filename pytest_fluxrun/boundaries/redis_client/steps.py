@@ -10,9 +10,10 @@ from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
 from pytest_fluxrun.boundaries.redis_client.exchange import Exchange
 from pytest_fluxrun.boundaries.redis_client.link import Link
 from pytest_fluxrun.boundaries.redis_client.wire import commands_in, is_local
-from pytest_fluxrun.boundary import Boundary, Call
+from pytest_fluxrun.boundary import Boundary, Call, Pending
 
 __all__ = [
+    "AGAIN",
     "connecting",
     "nothing",
     "now_ns",
@@ -23,10 +24,25 @@ __all__ = [
 ]
 
 
+class _Again:
+    """What reading one more reply of an exchange tells the session: it has crossed already."""
+
+    def end(self, result: Any) -> None:
+        """Nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing."""
+
+
+AGAIN: Pending = _Again()
+
+
 def served(exchange: Exchange) -> Call:
     """The call that a replay's exchange crosses as: what concerns the connection alone is answered without a record."""
-    commands = commands_in(exchange.chunks or [])
-    return Call(exchange.form, functools.partial(_confirmed, len(commands)) if is_local(commands) else None)
+    commands = commands_in(exchange.chunks or b"")
+    if is_local(commands):
+        exchange.otherwise = functools.partial(_confirmed, len(commands))
+    return exchange
 
 
 def connecting(link: Link) -> Call:
@@ -36,7 +52,7 @@ def connecting(link: Link) -> Call:
 
 def subscribing(link: Link, chunks: Any) -> Call:
     """The call for subscribing, whose confirmation is a message."""
-    return Call(Exchange(link.database, link.which, chunks).form)
+    return Exchange(link.database, link.which, chunks)
 
 
 def reading_on(boundary: Boundary[Any], session: Any, exchange: Exchange) -> ReadingOn:

@@ -6,12 +6,20 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["Chunks", "commands_in", "frozen", "is_local", "name_in", "text_or_bytes"]
+__all__ = ["Chunks", "commands_in", "frozen", "is_local", "is_plain", "name_in", "text_or_bytes"]
 
-Chunks = list[Any]
-"""Pieces of packed commands, bytes that can't change."""
+Chunks = bytes | list[bytes]
+"""Packed commands, in one piece where they came so."""
 
 _HEAD: Final = 64
+_PLAIN_HEAD: Final = 12
+"""Of `*2\\r\\n$3\\r\\nGET`, as most commands begin."""
+_MOST_HEADS: Final = 1_000
+_NOT_PLAIN: Final = (
+    b"SELECT",
+    b"MONITOR",
+    *(prefix + b"SUBSCRIBE" for prefix in (b"", b"P", b"S", b"UN", b"PUN", b"SUN")),
+)
 _MASK: Final = "***"
 _COUNT: Final = re.compile(rb"\*(\d+)\r\n")
 _LENGTH: Final = re.compile(rb"\$(\d+)\r\n")
@@ -25,27 +33,45 @@ _LOCAL: Final = frozenset(
     | {"CLIENT MAINT_NOTIFICATIONS"}
 )
 
+_plain_heads: set[bytes] = set()
+
 
 def frozen(command: Any) -> Chunks:
-    """What `send_packed_command` takes, in pieces that can't change."""
+    """What `send_packed_command` takes, so that it can't change."""
     if type(command) is list and len(command) == 1 and type(command[0]) is bytes:
-        return command  # as every client's packer makes it
+        return command[0]  # as every client's packer makes it
     if isinstance(command, str):
-        return [command.encode()]
+        return command.encode()
     if isinstance(command, bytes):
-        return [command]
+        return command
     return [chunk if type(chunk) is bytes else bytes(chunk) for chunk in command]
+
+
+def is_plain(chunks: Chunks) -> bool:
+    """Whether commands need no look at their name: the first is about neither channels nor the connection's database.
+
+    False also where that isn't known from the first bytes alone.
+    """
+    head = chunks[:_PLAIN_HEAD] if type(chunks) is bytes else _first(chunks)[:_PLAIN_HEAD]
+    if head in _plain_heads:
+        return True
+    name = head.split(b"\r\n")[2:]
+    if not name or not name[0] or any(one.startswith(name[0].upper()) for one in _NOT_PLAIN):
+        return False
+    if len(_plain_heads) < _MOST_HEADS:
+        _plain_heads.add(head)
+    return True
 
 
 def name_in(chunks: Chunks) -> bytes:
     """The name of the first command, upper-case."""
-    parts = chunks[0][:_HEAD].split(b"\r\n", 3) if chunks else []
-    return parts[2].upper() if len(parts) > 2 else (parts[0].split() or [b""])[0].upper() if parts else b""
+    parts = _first(chunks)[:_HEAD].split(b"\r\n", 3)
+    return parts[2].upper() if len(parts) > 2 else (parts[0].split() or [b""])[0].upper()
 
 
 def commands_in(chunks: Chunks) -> list[list[Any]]:
     """The commands, each `[name, *arguments]`, text where it is UTF-8; passwords masked."""
-    data = b"".join(chunks)
+    data = chunks if isinstance(chunks, bytes) else b"".join(chunks)
     commands = []
     position = 0
     while (count := _COUNT.match(data, position)) is not None:
@@ -63,6 +89,10 @@ def commands_in(chunks: Chunks) -> list[list[Any]]:
     if position < len(data):  # an inline command, as people type it
         commands += [_masked([text_or_bytes(part) for part in line.split()]) for line in data[position:].splitlines()]
     return [command for command in commands if command]
+
+
+def _first(chunks: Chunks) -> bytes:
+    return chunks if isinstance(chunks, bytes) else chunks[0] if chunks else b""
 
 
 def text_or_bytes(data: Any) -> Any:
