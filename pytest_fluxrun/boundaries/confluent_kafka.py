@@ -233,7 +233,8 @@ def _recorded(original: Any) -> Any:
 
         def __len__(self) -> int:
             session = crossing()
-            live = self._fx_reports.awaited() if self._fx_played else super().__len__()
+            played = self._fx_played or (session is not None and session.answers)
+            live = self._fx_reports.awaited(session) if played else super().__len__()
             live += len(self._fx_reports)
             return live if session is None else int(session.read("confluent-kafka", "len", lambda: live))
 
