@@ -337,7 +337,7 @@ def told_statistics(cluster: Kafka) -> Any:
         {"bootstrap.servers": cluster.servers, "statistics.interval.ms": 20, "stats_cb": found.append, "log_level": 0}
     )
     polled(made, lambda: found)
-    return [json.loads(text)["type"] for text in found]
+    return {json.loads(text)["type"] for text in found}
 
 
 def failing_event(_: Kafka) -> Any:
