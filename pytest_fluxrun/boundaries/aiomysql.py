@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
@@ -53,6 +54,8 @@ class AiomysqlBoundary(MysqlLibrary):
     modules = ("aiomysql.connection",)
     distribution = "aiomysql"
     tested = ("0.1.1", "0.3.2")
+    blocking = False
+    database = "db"
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """What connects and what sends; of cursors, what knows the binds."""
@@ -62,6 +65,11 @@ class AiomysqlBoundary(MysqlLibrary):
         yield Patch(module.Cursor, "execute", _GIVEN.aexecute)
         yield Patch(module.Cursor, "executemany", _GIVEN.aexecutemany)
         yield Patch(module.Cursor, "callproc", _GIVEN.acallproc)
+
+    def connector(self) -> Callable[..., Any]:
+        """See `aiomysql.connect`."""
+        connect: Callable[..., Any] = import_module("aiomysql").connect
+        return connect
 
 
 boundary = AiomysqlBoundary()
@@ -181,6 +189,7 @@ async def _replay(connection: Any, session: Any, call: Call, send: Callable[[], 
             connection.close()
         raise
     await send()
+    answer.leave(connection.server_status)
     connection._reader = PlayedReader(Played(answer, ReadingOn(boundary, session, call.form, of="byte")))
 
 

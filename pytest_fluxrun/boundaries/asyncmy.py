@@ -12,6 +12,7 @@ import functools
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
@@ -61,6 +62,8 @@ class AsyncmyBoundary(MysqlLibrary):
     modules = ("asyncmy.connection",)
     distribution = "asyncmy"
     tested = ("0.2.13", "0.2.18")
+    blocking = False
+    database = "db"
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """What connects, sends and receives; and what makes cursors, whose class itself can't be changed."""
@@ -85,6 +88,11 @@ class AsyncmyBoundary(MysqlLibrary):
         made.__cause__, made.__context__ = error.__cause__, error.__context__
         made.__suppress_context__ = error.__suppress_context__
         return made
+
+    def connector(self) -> Callable[..., Any]:
+        """See `asyncmy.connect`."""
+        connect: Callable[..., Any] = import_module("asyncmy").connect
+        return connect
 
 
 class _PreparedStatements(Uncovered):
@@ -321,6 +329,7 @@ async def _replay(connection: Any, session: Any, call: Call, send: Callable[[], 
     protocol._fx_drains = True
     await send()
     protocol._fx_drains = False
+    answer.leave(connection.server_status)
     _give(connection, protocol, answer, ReadingOn(boundary, session, call.form, of="byte"))
 
 

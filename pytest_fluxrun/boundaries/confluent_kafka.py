@@ -2,27 +2,27 @@
 
 librdkafka sends in threads of its own, which no seam sees: what crosses is the producer's methods. At replay no handle
 in C is made. A callback for a message of a run is called after the poll that brings its report, on the thread that
-polls, and belongs to the run if that does. `Producer` imported by name before FluxRun was installed bypasses the seam.
+polls, and belongs to the run if that does; so is a callback for errors or statistics that a run's poll brings.
+A class imported by name before FluxRun was installed bypasses the seam.
 Tested with librdkafka's own mock cluster, a broker in this process that speaks the protocol; not with Kafka itself.
 """
 
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from pytest_fluxrun import ambient
 from pytest_fluxrun.boundaries.kafka import forms
 from pytest_fluxrun.boundaries.kafka.confluent_plain import (
     error_of,
     error_plain,
-    message_of,
-    message_plain,
     metadata_of,
     metadata_plain,
 )
+from pytest_fluxrun.boundaries.kafka.confluent_reports import EVENTS, Reports
 from pytest_fluxrun.boundary import Boundary, Call, Kind, Patch, Request, Uncovered
 from pytest_fluxrun.context import crossing
 from pytest_fluxrun.kinds.message import MESSAGE
@@ -50,18 +50,23 @@ class Answer:
 
 
 class ConfluentKafkaBoundary(Boundary[Answer]):
-    """`confluent_kafka.Producer`."""
+    """`confluent_kafka.Producer` and `SerializingProducer`."""
 
     name: ClassVar[str] = "confluent-kafka"
     kind: ClassVar[Kind] = MESSAGE
-    modules: ClassVar[tuple[str, ...]] = ("confluent_kafka.cimpl", "confluent_kafka")
+    modules: ClassVar[tuple[str, ...]] = (
+        "confluent_kafka.cimpl",
+        "confluent_kafka.serializing_producer",
+        "confluent_kafka",
+    )
     distribution: ClassVar[str] = "confluent-kafka"
     tested: ClassVar[tuple[str, str]] = ("2.10.0", "2.16.1")
 
     def patches(self, module: Any) -> Iterable[Patch]:
-        """The class, under both of its names."""
-        if not issubclass(module.Producer, _Marked):
-            yield Patch(module, "Producer", _recorded)
+        """The class and the one that serializes, under each of their names."""
+        for name, subclass in (("Producer", _recorded), ("SerializingProducer", _serializing)):
+            if hasattr(module, name) and not issubclass(getattr(module, name), _Marked):
+                yield Patch(module, name, subclass)
 
     def dump(self, result: Answer) -> Value:
         """The answer, and the reports as messages."""
@@ -90,29 +95,12 @@ class ConfluentKafkaBoundary(Boundary[Answer]):
 boundary = ConfluentKafkaBoundary()
 
 
-@dataclass(slots=True, eq=False)
-class _Report:
-    """Receives, from librdkafka, what became of a message of a run; kept until the poll is over."""
-
-    arrived: list[Any]
-    session: Any
-    number: int
-    callback: Callable[[Any, Any], Any]
-
-    def __call__(self, error: Any, message: Any) -> None:
-        self.arrived.append((self, error, message))
-
-
 class _Marked:
     """What the subclass is known by; and all that it does, above the methods in C."""
 
     _fx_played = False
     _fx_default: Any = None
-
-    def _fx_begin(self) -> None:
-        self._fx_arrived: list[Any] = []
-        self._fx_waiting: dict[int, Callable[[Any, Any], Any]] = {}
-        self._fx_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+    _fx_reports: Reports
 
     def _fx_cross(
         self, request: Callable[[], Request], original: Callable[[], Any], otherwise: Callable[[], Answer] | None = None
@@ -122,44 +110,49 @@ class _Marked:
 
         def live() -> Answer:
             found = original()
-            mine = [item for item in self._fx_arrived if item[0].session is session]
-            return Answer(metadata_plain(found), tuple(map(_plain, mine)), (found,))
+            return Answer(metadata_plain(found), self._fx_reports.take(session), (found,))
 
         answer: Answer = session.call(boundary, Call(request, otherwise), live)
+        if answer.live is None:
+            self._fx_reports.play(session, answer.reports)
         return answer
 
-    def _fx_report(self, answer: Answer) -> Any:
-        """Call the callbacks; the call's own answer."""
-        for report in answer.reports if answer.live is None else ():
-            callback = self._fx_waiting.pop(report["number"], None)
-            if callback is not None:
-                callback(error_of(report["failure"]), message_of(report))
-        self._fx_call_back()
-        return answer.plain if answer.live is None else answer.live[0]
+    def _fx_wait(
+        self, what: str, ask: Callable[[], Any], tell: Callable[[], None], *, waits: bool, played: Any = 0
+    ) -> Any:
+        """A call that serves callbacks: its answer, once they have been called."""
+        session = crossing()
+        if session is None:
+            found = played if self._fx_played else ask()
+        else:
+            otherwise = None if waits and self._fx_reports.awaited(session) else functools.partial(Answer, played)
+            answer = self._fx_cross(functools.partial(forms.asked, what), ask, otherwise)
+            found = answer.plain if answer.live is None else answer.live[0]
+        tell()
+        return found
 
-    def _fx_call_back(self) -> None:
-        while self._fx_arrived:  # what one callback raises leaves the others for the next poll, as librdkafka does
-            report, error, message = self._fx_arrived.pop(0)
-            report.callback(error, message)
+    def _fx_ask(self, form: Request, ask: Any, args: Any, kwargs: Any, *, local: bool = False) -> Any:
+        if crossing() is None:
+            found = None if self._fx_played else ask(*args, **kwargs)
+        else:
+            ask = functools.partial(ask, *args, **kwargs)
+            answer = self._fx_cross(lambda: form, ask, Answer if local else None)
+            found = metadata_of(answer.plain) if answer.live is None else answer.live[0]
+        self._fx_reports.tell_all()
+        return found
 
     def _fx_produce(self, session: Any, given: dict[str, Any], original: Callable[..., Any]) -> None:
         callback = given.pop("callback", None) or given.pop("on_delivery", None) or self._fx_default
         given.pop("on_delivery", None)
-        number = self._fx_numbers.get(session, 0)
-        self._fx_numbers[session] = number + 1
+        number = self._fx_reports.number(session)
         along = {name: snapshot(given.get(name)) for name in _SENT_ALONG}
         request = functools.partial(forms.produced, str(given.get("topic")), snapshot(given.get("value")), **along)
         if callback is not None:
-            original = functools.partial(original, on_delivery=_Report(self._fx_arrived, session, number, callback))
+            noting = self._fx_reports.noting(session, number, callback)
+            original = functools.partial(original, on_delivery=noting)
         self._fx_cross(request, functools.partial(original, **given))
         if session.answers and callback is not None:
-            self._fx_waiting[number] = callback
-
-
-def _plain(arrived: tuple[_Report, Any, Any]) -> dict[str, Any]:
-    report, failure, message = arrived
-    value = message_plain(message)
-    return {**value, "payload": value["value"], "number": report.number, "failure": error_plain(failure)}
+            self._fx_reports.expect(session, number, callback)
 
 
 class _Batches(Uncovered):
@@ -176,6 +169,7 @@ class _Batches(Uncovered):
 
 
 _BATCHES: Final = _Batches()
+_OF_LATER_VERSIONS: Final = ("cluster_id", "close", "__enter__", "__exit__", "produce_batch")
 
 
 @functools.cache
@@ -186,9 +180,11 @@ def _recorded(original: Any) -> Any:
         """A producer whose calls cross the boundary inside a run."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._fx_begin()
+            self._fx_reports = Reports(tells_all=hasattr(original, "close"))
             conf = {**(args[0] if args and isinstance(args[0], dict) else {}), **kwargs}
             self._fx_default = conf.get("on_delivery") or conf.get("dr_cb")
+            if not conf.keys().isdisjoint(EVENTS):
+                args, kwargs = (self._fx_reports.kept_back(conf),), {}
             session = crossing()
             if session is None:
                 super().__init__(*args, **kwargs)
@@ -199,39 +195,47 @@ def _recorded(original: Any) -> Any:
 
         def produce(self, *args: Any, **kwargs: Any) -> None:
             session = crossing()
+            self._fx_reports.produced += 1
             if session is not None:
                 given = {**dict(zip(_PRODUCE, args, strict=False)), **kwargs}
-                self._fx_produce(session, given, super().produce)
+                original = super().produce
+                if len(args) > len(_PRODUCE):  # for the library to refuse
+                    original = lambda **_: super(Producer, self).produce(*args, **kwargs)  # noqa: E731
+                self._fx_produce(session, given, original)
             elif not self._fx_played:
                 super().produce(*args, **kwargs)
 
-        if hasattr(original, "produce_batch"):
-
-            def produce_batch(self, *args: Any, **kwargs: Any) -> Any:
-                session = crossing()
-                if session is not None:
-                    session.uncovered(_BATCHES)
-                return None if self._fx_played else super().produce_batch(*args, **kwargs)
+        def produce_batch(self, *args: Any, **kwargs: Any) -> Any:
+            session = crossing()
+            if session is not None:
+                session.uncovered(_BATCHES)
+            return None if self._fx_played else super().produce_batch(*args, **kwargs)
 
         def poll(self, *args: Any, **kwargs: Any) -> Any:
+            left = len(self._fx_reports)  # by a callback that failed: there is something to tell at once
+            if left:
+                args, kwargs = (0,), {}
             waits = (args[0] if args else kwargs.get("timeout", -1)) != 0
-            return self._fx_wait("poll", functools.partial(super().poll, *args, **kwargs), waits=waits)
+            ask = functools.partial(super().poll, *args, **kwargs)
+            return self._fx_wait("poll", ask, self._fx_reports.tell, waits=waits) + bool(left)
 
         def flush(self, *args: Any, **kwargs: Any) -> Any:
-            return self._fx_wait("flush", functools.partial(super().flush, *args, **kwargs), waits=True)
-
-        def _fx_wait(self, what: str, ask: Callable[[], Any], *, waits: bool) -> Any:
-            if crossing() is None:
-                found = 0 if self._fx_played else ask()
-                self._fx_call_back()
-                return found
-            idle = functools.partial(Answer, 0)
-            otherwise = None if waits and self._fx_waiting else idle
-            return self._fx_report(self._fx_cross(functools.partial(forms.asked, what), ask, otherwise))
+            timeout_s = args[0] if args else kwargs.get("timeout", -1)
+            before_ns = ambient.monotonic_ns()
+            while True:
+                produced = self._fx_reports.produced
+                ask = functools.partial(super().flush, *args, **kwargs)
+                found = self._fx_wait("flush", ask, self._fx_reports.tell_all, waits=True)
+                if produced == self._fx_reports.produced:
+                    return found
+                if timeout_s > 0:  # callbacks have produced: those messages are waited for too
+                    args, kwargs = (max(0, timeout_s - (ambient.monotonic_ns() - before_ns) / 1e9),), {}
 
         def __len__(self) -> int:
             session = crossing()
-            live = len(self._fx_waiting) if self._fx_played else super().__len__()
+            played = self._fx_played or (session is not None and session.answers)
+            live = self._fx_reports.awaited(session) if played else super().__len__()
+            live += len(self._fx_reports)
             return live if session is None else int(session.read("confluent-kafka", "len", lambda: live))
 
         def list_topics(self, *args: Any, **kwargs: Any) -> Any:
@@ -240,6 +244,9 @@ def _recorded(original: Any) -> Any:
 
         def cluster_id(self, *args: Any, **kwargs: Any) -> Any:
             return self._fx_ask(forms.asked("cluster id"), super().cluster_id, args, kwargs)
+
+        def set_sasl_credentials(self, *args: Any, **kwargs: Any) -> Any:
+            return self._fx_ask(forms.asked("credentials"), super().set_sasl_credentials, args, kwargs, local=True)
 
         def init_transactions(self, *args: Any, **kwargs: Any) -> Any:
             return self._fx_ask(forms.asked("init transactions"), super().init_transactions, args, kwargs, local=True)
@@ -262,7 +269,8 @@ def _recorded(original: Any) -> Any:
             return self._fx_ask(forms.asked("purge"), super().purge, args, kwargs, local=True)
 
         def close(self, *args: Any, **kwargs: Any) -> Any:
-            return self._fx_ask(forms.asked("close"), super().close, args, kwargs, local=True)
+            ask = functools.partial(super().close, *args, **kwargs)
+            return self._fx_wait("close", ask, self._fx_reports.tell_all, waits=False, played=True)
 
         def __enter__(self) -> Any:
             return self
@@ -270,13 +278,16 @@ def _recorded(original: Any) -> Any:
         def __exit__(self, *_: object) -> None:
             self.close()
 
-        def _fx_ask(self, form: Request, ask: Any, args: Any, kwargs: Any, *, local: bool = False) -> Any:
-            if crossing() is None:
-                return None if self._fx_played else ask(*args, **kwargs)
-            ask = functools.partial(ask, *args, **kwargs)
-            answer = self._fx_cross(lambda: form, ask, Answer if local else None)
-            found = self._fx_report(answer)
-            return metadata_of(found) if answer.live is None else found
-
+    for name in _OF_LATER_VERSIONS:
+        if not hasattr(original, name):
+            delattr(Producer, name)
     Producer.__qualname__, Producer.__module__ = original.__qualname__, original.__module__
     return Producer
+
+
+@functools.cache
+def _serializing(original: Any) -> Any:
+    """SerializingProducer above the subclass: its own methods find it by its name in the module."""
+    bases = tuple(_recorded(base) if base.__name__ == "Producer" else base for base in original.__bases__)
+    attributes = {name: found for name, found in vars(original).items() if name not in ("__dict__", "__weakref__")}
+    return type(original)(original.__name__, bases, attributes)

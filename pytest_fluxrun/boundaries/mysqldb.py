@@ -12,15 +12,17 @@ import functools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
+from pytest_fluxrun.boundaries.mysql.by_hand import Words, asked_anew, made_up, place_of
 from pytest_fluxrun.boundaries.mysql.given import Given
 from pytest_fluxrun.boundaries.mysql.packets import AUTOCOMMIT
 from pytest_fluxrun.boundaries.mysql.replies import Part, PlayedResult, Reply, TappedResult
 from pytest_fluxrun.boundaries.mysql.statements import Asked, form, is_local, status_after
-from pytest_fluxrun.boundary import Boundary, Call, Patch, Uncovered
+from pytest_fluxrun.boundary import Boundary, Call, Patch, Request, Uncovered
 from pytest_fluxrun.context import LANE, beneath, crossing
 from pytest_fluxrun.kinds.sql import SQL, folded
 from pytest_fluxrun.values import Value, decode, encode
@@ -80,6 +82,24 @@ class MySQLdbBoundary(Boundary[Any]):
     def weigh(self, result: Any) -> int:
         """About the bytes of the rows."""
         return result.weigh() if isinstance(result, Reply) else 0
+
+    def ask(self, request: Request, environment: Mapping[str, Any]) -> Value:
+        """What a read gives in the database that the environment's `mysql` names."""
+        place = place_of(environment, request["database"])
+        if place["database"] is None:
+            del place["database"]
+        reply: Reply = asked_anew(request, import_module("MySQLdb").connect, place)
+        reply.autocommit = None
+        return reply.dump()
+
+    def answer(self, request: Request, reply: Mapping[str, Any]) -> Value:
+        """See `Words.of`."""
+        del request
+        return Reply.written(Words.of(reply, self.name)).dump()
+
+    def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
+        """See `by_hand.made_up`."""
+        return made_up(request, number)
 
 
 class _Commands(Uncovered):

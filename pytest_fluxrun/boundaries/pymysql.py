@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
@@ -62,6 +63,11 @@ class PyMySQLBoundary(MysqlLibrary):
         yield Patch(module.Cursor, "execute", _GIVEN.execute)
         yield Patch(module.Cursor, "executemany", _GIVEN.executemany)
         yield Patch(module.Cursor, "callproc", _GIVEN.callproc)
+
+    def connector(self) -> Callable[..., Any]:
+        """See `pymysql.connect`."""
+        connect: Callable[..., Any] = import_module("pymysql").connect
+        return connect
 
 
 boundary = PyMySQLBoundary()
@@ -189,6 +195,7 @@ def _replay(connection: Any, session: Any, call: Call, send: Callable[[], None])
         raise
     send()
     reading_on = ReadingOn(boundary, session, call.form, of="byte")
+    answer.leave(connection.server_status)
     connection._rfile = Played(answer, reading_on)
 
 

@@ -118,6 +118,163 @@ async def unreachable(_: Kafka) -> Any:
         await producer.stop()
 
 
+def exactly(metadata: Any) -> Any:
+    """All of a record's metadata that isn't another one each time."""
+    return *told(metadata), metadata.partition, type(metadata.offset), type(metadata.timestamp), len(metadata)
+
+
+async def headers(producer: Any, cluster: Kafka) -> Any:
+    every = ([("a", b"1"), ("a", b"2"), ("empty", b"")], (("t", b"\xff"),), [], None)
+    return [exactly(await producer.send_and_wait(cluster.topic, b"v", partition=0, headers=given)) for given in every]
+
+
+async def bad_headers(producer: Any, cluster: Kafka) -> Any:
+    await producer.send_and_wait(cluster.topic, b"v", headers=[("n", 1)])
+
+
+async def not_bytes(producer: Any, cluster: Kafka) -> Any:
+    await producer.send_and_wait(cluster.topic, "text")
+
+
+async def keyed(producer: Any, cluster: Kafka) -> Any:
+    """By the library's own partitioner: one key, one partition."""
+    keys = (b"a", b"b", b"a", b"\xff")
+    return [(await producer.send_and_wait(cluster.topic, b"v", key)).partition for key in keys]
+
+
+def last(_: Any, every: list[int], available: list[int]) -> int:
+    assert sorted(every) == sorted(available)
+    return max(every)
+
+
+async def by_topic(producer: Any, cluster: Kafka) -> Any:
+    found = []
+    for name in ("orders", "payments", "orders"):
+        metadata = await producer.send_and_wait(f"{cluster.topic}-{name}", name.encode(), partition=0)
+        found.append((metadata.topic[20:], metadata.offset))
+    return [name for name, _ in found], found[2][1] - found[0][1]
+
+
+async def unacknowledged(producer: Any, cluster: Kafka) -> Any:
+    future = await producer.send(cluster.topic, b"v")
+    return await future, future.done(), future.result(), future.exception()
+
+
+async def another_order(producer: Any, cluster: Kafka) -> Any:
+    futures = [await producer.send(cluster.topic, b"%d" % number, partition=0) for number in range(4)]
+    found = {number: (await futures[number]).offset for number in (2, 0, 3, 1)}
+    return [found[number] - found[0] for number in range(4)]
+
+
+async def as_completed(producer: Any, cluster: Kafka) -> Any:
+    futures = [await producer.send(cluster.topic, b"%d" % number, partition=number) for number in range(3)]
+    return sorted([exactly(await future) for future in asyncio.as_completed(futures)], key=str)
+
+
+async def called_back(producer: Any, cluster: Kafka) -> Any:
+    found = []
+    future = await producer.send(cluster.topic, b"v", partition=1)
+    future.add_done_callback(lambda done: found.append(exactly(done.result())))
+    await asyncio.wait([future], timeout=10)
+    await asyncio.sleep(0)
+    return found, future.cancelled(), asyncio.isfuture(future)
+
+
+async def in_time(producer: Any, cluster: Kafka) -> Any:
+    return told(await asyncio.wait_for(await producer.send(cluster.topic, b"v"), 10))
+
+
+async def flushed(producer: Any, cluster: Kafka) -> Any:
+    nothing = await producer.flush()
+    future = await producer.send(cluster.topic, b"v")
+    return nothing, await producer.flush(), told(await future), await producer.flush()
+
+
+async def in_batches(producer: Any, cluster: Kafka) -> Any:
+    sending = [await producer.send(cluster.topic, b"x" * 100, partition=number % 2) for number in range(20)]
+    return [exactly(metadata) for metadata in await asyncio.gather(*sending)]
+
+
+async def as_tasks(producer: Any, cluster: Kafka) -> Any:
+    async def produce(number: int) -> Any:
+        return number, exactly(await producer.send_and_wait(cluster.topic, b"%d" % number, partition=number))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(produce(number)) for number in range(4)]
+    return [task.result() for task in tasks]
+
+
+async def unsent(cluster: Kafka) -> Any:
+    """What lingers is sent as the producer stops."""
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=cluster.servers, linger_ms=5000)
+    await producer.start()
+    try:
+        futures = [await producer.send(cluster.topic, b"%d" % number, partition=0) for number in range(3)]
+    finally:
+        await producer.stop()
+    return [exactly(await future) for future in futures]
+
+
+async def after_stop(cluster: Kafka) -> Any:
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=cluster.servers)
+    await producer.start()
+    try:
+        await producer.send_and_wait(cluster.topic, b"1")
+    finally:
+        await producer.stop()
+    await producer.send_and_wait(cluster.topic, b"2")
+
+
+async def several_producers(cluster: Kafka) -> Any:
+    found = []
+    for name in ("a", "b"):
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=[cluster.servers], client_id=name) as producer:
+            found.append(told(await producer.send_and_wait(cluster.topic, name.encode())))
+    return found
+
+
+async def with_offsets(producer: Any, cluster: Kafka) -> Any:
+    place = aiokafka.TopicPartition(cluster.topic, 0)
+    async with producer.transaction():
+        metadata = await producer.send_and_wait(cluster.topic, b"copy", partition=0)
+        given = await producer.send_offsets_to_transaction({place: 5}, "readers")
+    return given, told(metadata)
+
+
+async def of_no_group(producer: Any, cluster: Kafka) -> Any:
+    async with producer.transaction():
+        await producer.send_offsets_to_transaction({aiokafka.TopicPartition(cluster.topic, 0): 5}, "")
+
+
+async def outside_a_transaction(producer: Any, cluster: Kafka) -> Any:
+    await producer.send_and_wait(cluster.topic, b"1")
+
+
+async def two_transactions(producer: Any, cluster: Kafka) -> Any:
+    found = []
+    for value in (b"1", b"2"):
+        await producer.begin_transaction()
+        found.append(exactly(await producer.send_and_wait(cluster.topic, value, partition=0)))
+        found.append(await producer.commit_transaction())
+    return found
+
+
+async def begun_twice(producer: Any, cluster: Kafka) -> Any:
+    await producer.begin_transaction()
+    await producer.begin_transaction()
+
+
+async def refused_and_sent(producer: Any, cluster: Kafka) -> Any:
+    """A record that is refused leaves the producer as it was."""
+    found = []
+    for value in (b"x" * 2000, b"1"):
+        try:
+            found.append(told(await producer.send_and_wait(cluster.topic, value)))
+        except aiokafka.errors.MessageSizeTooLargeError as error:
+            found.append((str(error), error.errno, error.retriable))
+    return found
+
+
 def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
@@ -143,6 +300,30 @@ EXERCISES: dict[str, Exercise] = {
     "commit without a transaction": with_producer(no_transaction),
     "stop twice": stopped,
     "broker unreachable": unreachable,
+    "headers of every sort": with_producer(headers),
+    "header that isn't bytes": with_producer(bad_headers),
+    "value that isn't bytes": with_producer(not_bytes),
+    "keys and their partitions": with_producer(keyed),
+    "partitioner of one's own": with_producer(keyed, partitioner=last),
+    "several topics": with_producer(by_topic),
+    "no acknowledgement": with_producer(unacknowledged, acks=0),
+    "futures awaited in another order": with_producer(another_order),
+    "futures as they complete": with_producer(as_completed),
+    "future with a callback": with_producer(called_back),
+    "future waited for in time": with_producer(in_time),
+    "flush": with_producer(flushed, linger_ms=20),
+    "batches": with_producer(in_batches, max_batch_size=500, linger_ms=10),
+    "tasks": with_producer(as_tasks),
+    "stop with what wasn't sent": unsent,
+    "produce after stop": after_stop,
+    "several producers": several_producers,
+    "idempotent": with_producer(another_order, enable_idempotence=True),
+    "offsets in a transaction": with_producer(with_offsets, transactional_id="copies"),
+    "offsets of no group": with_producer(of_no_group, transactional_id="copies"),
+    "produce outside a transaction": with_producer(outside_a_transaction, transactional_id="orders"),
+    "two transactions": with_producer(two_transactions, transactional_id="orders"),
+    "begin twice": with_producer(begun_twice, transactional_id="orders"),
+    "refused, then produced": with_producer(refused_and_sent, max_request_size=1000),
 }
 
 
@@ -154,7 +335,13 @@ class TestAiokafka(BoundaryContract):
     unreached: ClassVar[frozenset[str]] = frozenset(
         {
             *("serializer that fails", "message too large", "nothing to produce", "missing partition", "partitions"),
-            *("commit without a transaction", "broker unreachable"),
+            *(
+                "commit without a transaction",
+                "broker unreachable",
+                "header that isn't bytes",
+                "value that isn't bytes",
+            ),
+            *("offsets of no group", "produce outside a transaction", "begin twice"),
         }
     )
-    local: ClassVar[frozenset[str]] = frozenset({"nothing to produce", "broker unreachable"})
+    local: ClassVar[frozenset[str]] = frozenset({"nothing to produce", "broker unreachable", "begin twice"})

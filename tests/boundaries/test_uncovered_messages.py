@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -71,10 +72,6 @@ def over_kafka_admin() -> None:
     confluent_kafka.admin.AdminClient({"bootstrap.servers": NOWHERE, "log_level": 0})
 
 
-def over_serializing_producer() -> None:
-    confluent_kafka.SerializingProducer({"bootstrap.servers": NOWHERE, "log_level": 0}).produce("t", value=b"1")
-
-
 def over_async_consumer() -> None:
     async def read() -> None:
         consumer = aiokafka.AIOKafkaConsumer("t", bootstrap_servers=NOWHERE)
@@ -114,7 +111,6 @@ CALLS: list[tuple[Uncovered, Callable[[], None]]] = [
     (motor.boundary, over_motor),
     (confluent_kafka_uncovered.boundary, over_consumer),
     (confluent_kafka_uncovered.boundary, over_kafka_admin),
-    (confluent_kafka_uncovered.boundary, over_serializing_producer),
     (aiokafka_uncovered.boundary, over_async_consumer),
     (aiokafka_uncovered.boundary, over_async_admin),
     (pika_callbacks.boundary, over_select_connection),
@@ -183,3 +179,22 @@ def test_batch_of_kafka_messages_is_refused_in_a_run():
     finally:
         patching.restore_all()
         patching.install(others)
+
+
+@pytest.mark.parametrize("consumer", [confluent_kafka.Consumer, confluent_kafka.DeserializingConsumer])
+def test_consumer_that_a_replay_makes_connects_to_nothing(consumer: type):
+    """The library would do so on a thread of its own, before anything is asked of it."""
+    made = getattr(confluent_kafka, consumer.__name__)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        settings = {"bootstrap.servers": f"127.0.0.1:{server.getsockname()[1]}", "group.id": "g", "log_level": 0}
+        with MemoryReplayer([]).open():
+            idle = made(settings)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+        server.settimeout(10)
+        live = made(settings)
+        server.accept()[0].close()
+
+    assert type(idle.consumer_group_metadata()) is type(live.consumer_group_metadata())

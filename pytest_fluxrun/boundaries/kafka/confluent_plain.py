@@ -27,8 +27,30 @@ _MAKES_NONE = _makes_no_message()
 class _Message:
     """What stands for a Message where its class lets nobody make one."""
 
+    def __init__(self, **held: Any) -> None:
+        for name, value in held.items():
+            self._hold(name, value)
+
     def __len__(self) -> int:
         return len(self.value() or b"")  # type: ignore[attr-defined]  # each method is an attribute of its own
+
+    def _hold(self, name: str, value: Any) -> None:
+        setattr(self, name, functools.partial(_itself, value))
+
+    def leader_epoch(self) -> None:
+        """Of messages that were consumed."""
+
+    def set_headers(self, value: Any) -> None:
+        """See the driver's."""
+        self._hold("headers", value)
+
+    def set_key(self, value: Any) -> None:
+        """See the driver's."""
+        self._hold("key", value)
+
+    def set_value(self, value: Any) -> None:
+        """See the driver's."""
+        self._hold("value", value)
 
 
 _Message.__name__ = "Message"
@@ -67,13 +89,10 @@ def message_plain(message: Any) -> dict[str, Any]:
 
 def message_of(plain: Mapping[str, Any]) -> Any:
     """The same again."""
+    if _MAKES_NONE:
+        return _Message(**{name: plain[name] for name in _NAMES}, error=error_of(plain["error"]))
     given = {name: plain[name] for name in _NAMES if plain[name] is not None}
-    made = _Message() if _MAKES_NONE else _cimpl.Message(**given, error=error_of(plain["error"]))
-    if isinstance(made, _Message):
-        for name in (*_NAMES, "error"):
-            found = error_of(plain["error"]) if name == "error" else plain[name]
-            setattr(made, name, functools.partial(_itself, found))
-    return made
+    return _cimpl.Message(**given, error=error_of(plain["error"]))
 
 
 def metadata_plain(thing: Any) -> Any:

@@ -32,6 +32,8 @@ def produced(topic: str, value: Any, **said: Any) -> Request:
         {"headers": named} if named else {}
     )
     text = _text(value)
+    if text is not None and not isinstance(text, str | bytes):  # what the library refuses
+        text = _json(value)
     return {
         "channel": topic,
         "direction": "send",

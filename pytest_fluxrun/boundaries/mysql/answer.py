@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
+from pytest_fluxrun.boundaries.mysql.by_hand import KEEPS_STATUS
 from pytest_fluxrun.boundaries.mysql.packets import AUTOCOMMIT, IN_TRANSACTION, Field, Ok, end_body, joined, row_body
 from pytest_fluxrun.boundaries.mysql.results import dump_results, load_results
 from pytest_fluxrun.boundaries.mysql.statements import status_after
@@ -14,6 +15,7 @@ from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque
 __all__ = ["Answer"]
 
 _MAX_BYTES: Final = 64 << 20
+_OF_TRANSACTION: Final = IN_TRANSACTION | AUTOCOMMIT
 
 
 class LoadDataLocal:
@@ -121,6 +123,17 @@ class Answer:
         answer = cls()
         answer._results = dump_results(joined(bodies))
         return answer
+
+    def leave(self, status: int) -> None:
+        """Replaying side: where it doesn't tell of a transaction itself, it leaves the connection in this status."""
+        if self._results is None or not self._results.get(KEEPS_STATUS):
+            return
+        kept = status & _OF_TRANSACTION
+        first, *more = [
+            {**one, "server_status": one.get("server_status", 0) & ~_OF_TRANSACTION | kept}
+            for one in (self._results, *self._results.get("more", ()))
+        ]
+        self._results = {**first, "more": more} if more else first
 
     def stream(self, *, ends_by_ok: bool = False) -> bytes:
         """Replaying side: the bytes to be read; sets `ended`.

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+from pytest_fluxrun.boundaries.mysql.by_hand import Words
 from pytest_fluxrun.boundaries.mysql.statements import Asked
 from pytest_fluxrun.errors import DamagedBundle
 from pytest_fluxrun.kinds.sql import folded
@@ -137,6 +138,20 @@ class Reply:
             return encode_or_opaque(OverBound())
         first, *more = [part.dump() for part in self.parts or [Part()]]
         return {**first, "autocommit": self.autocommit, "more": more}
+
+    @classmethod
+    def written(cls, words: Words) -> Reply:
+        """What a guard tells in words; the connection's state stays as it is."""
+        part = Part(words.count, words.insert_id)
+        if words.columns:
+            part.described = tuple(
+                (name, kind, 0, 0, 0, 0, 1) for name, kind in zip(words.columns, words.types, strict=True)
+            )
+            part.flags = (0,) * len(words.columns)
+            part.rows, part.count, part.ended = list(words.rows), len(words.rows), True
+        reply = cls()
+        reply.parts.append(part)
+        return reply
 
     @classmethod
     def load(cls, value: Value) -> Reply:
