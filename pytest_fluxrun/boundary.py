@@ -320,6 +320,21 @@ class Boundary(Seams, Generic[R]):
         del request, number
         return None
 
+    def sketch_there(self, request: Request, number: int, environment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """`sketch` with what only the outside can say of it: asked of a development environment, by reads alone.
+
+        Args:
+            environment: the table `[tool.fluxrun.live.NAME]`.
+
+        Returns:
+            The reply. None, the default: nothing is asked, and `sketch` makes one up.
+
+        Raises:
+            Exception: what the library raises where the environment can't answer.
+        """
+        del request, number, environment
+        return None
+
     def unsent(self, call: Call) -> Value:
         """Replaying side: the stored answer that a call gets which is telemetry by setting, and so isn't made.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_fluxrun.errors import SettingsError
 
-__all__ = ["address_of", "environment_named"]
+__all__ = ["address_of", "environment_named", "only_environment"]
 
 
 def environment_named(live: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -30,6 +30,31 @@ def environment_named(live: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         why=f"[tool.fluxrun.live] names {known}",
         next_step=f"name a development environment in pyproject.toml, e.g. [tool.fluxrun.live.{name}] with "
         'postgres = "postgresql://localhost/shop_dev"',
+    )
+
+
+def only_environment(live: Mapping[str, Any], command: str) -> str:
+    """The name of the one environment in the setting `live`.
+
+    Args:
+        command: that is to be run with a name, for the message.
+
+    Raises:
+        SettingsError: there is none, or there are several.
+    """
+    if len(live) == 1:
+        return next(iter(live))
+    if live:
+        choices = ", or ".join(f"`{command} --live {name}`" for name in sorted(live))
+        raise SettingsError(
+            "there are several environments", why=f"[tool.fluxrun.live] names {', '.join(sorted(live))}",
+            next_step=f"say which: {choices}",
+        )  # fmt: skip
+    raise SettingsError(
+        "there is no development environment to ask",
+        why="the settings have no table [tool.fluxrun.live.NAME]",
+        next_step='add to pyproject.toml [tool.fluxrun.live.dev] with postgres = "postgresql://localhost/shop_dev", or '
+        "the like for mysql, sqlite, redis or http",
     )
 
 

@@ -20,7 +20,7 @@ from pytest_fluxrun.boundaries.asyncpg_wire import (
     statement_calls,
 )
 from pytest_fluxrun.boundaries.asyncpg_wire.asked import Asked, said_before
-from pytest_fluxrun.boundaries.asyncpg_wire.by_hand import asked_anew, projected, spoken, written
+from pytest_fluxrun.boundaries.asyncpg_wire.by_hand import asked_anew, inserted_there, projected, spoken, written
 from pytest_fluxrun.boundaries.asyncpg_wire.outcome import Outcome
 from pytest_fluxrun.boundary import Boundary, Call, Patch, Picks, Request
 from pytest_fluxrun.kinds.sql import SQL, sketched
@@ -92,6 +92,10 @@ class AsyncpgBoundary(Boundary[Outcome]):
     def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
         """See `kinds.sql.sketched`."""
         return sketched(request, number)
+
+    def sketch_there(self, request: Request, number: int, environment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an INSERT would give back there; see `kinds.insertions.inserted`."""
+        return inserted_there(request, number, environment) if "postgres" in environment else None
 
     def weigh(self, result: Outcome) -> int:
         """See `Outcome.weigh`."""

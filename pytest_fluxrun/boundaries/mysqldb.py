@@ -94,8 +94,7 @@ class MySQLdbBoundary(Boundary[Any]):
 
     def answer(self, request: Request, reply: Mapping[str, Any]) -> Value:
         """See `Words.of`."""
-        del request
-        return Reply.written(Words.of(reply, self.name)).dump()
+        return Reply.written(Words.of(reply, self.name, request)).dump()
 
     def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
         """See `by_hand.made_up`."""

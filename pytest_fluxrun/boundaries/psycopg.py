@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.libpq import messages, twins
 from pytest_fluxrun.boundaries.libpq.answer import Answer, Failed
-from pytest_fluxrun.boundaries.libpq.by_hand import asked_anew, projected, written
+from pytest_fluxrun.boundaries.libpq.by_hand import asked_anew, inserted_there, projected, written
 from pytest_fluxrun.boundaries.libpq.connecting import Connecting
 from pytest_fluxrun.boundaries.libpq.exchanging import Exchanges
 from pytest_fluxrun.boundaries.libpq.many import Many
@@ -150,7 +150,11 @@ class PsycopgBoundary(Boundary[Answer]):
 
     def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
         """See `kinds.sql.sketched`."""
-        return sketched(request, number)
+        return sketched(request, number, texts=True)
+
+    def sketch_there(self, request: Request, number: int, environment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an INSERT would give back there; see `kinds.insertions.inserted`."""
+        return inserted_there(request, number, environment) if "postgres" in environment else None
 
     def weigh(self, result: Answer) -> int:
         """See `Answer.weigh`."""

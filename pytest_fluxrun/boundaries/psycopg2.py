@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from pytest_fluxrun.boundaries.psycopg2_classes.by_hand import asked_anew, projected, written
+from pytest_fluxrun.boundaries.psycopg2_classes.by_hand import asked_anew, inserted_there, projected, written
 from pytest_fluxrun.boundaries.psycopg2_classes.connection import SeamedConnection, seamed
 from pytest_fluxrun.boundaries.psycopg2_classes.errors import (
     dump_database_error,
@@ -106,6 +106,10 @@ class Psycopg2Boundary(Boundary[Outcome]):
     def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
         """See `kinds.sql.sketched`."""
         return sketched(request, number)
+
+    def sketch_there(self, request: Request, number: int, environment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an INSERT would give back there; see `kinds.insertions.inserted`."""
+        return inserted_there(request, number, environment) if "postgres" in environment else None
 
     def dump_error(self, error: BaseException) -> Value:
         """The error with its diagnostics."""

@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import GuardError
 
-__all__ = ["GUARD_SUFFIX", "Answer", "DriftRules", "Fix", "Guard", "Ignore", "read_guard", "write_guard"]
+__all__ = [
+    "GUARD_SUFFIX",
+    "Answer",
+    "DriftRules",
+    "Fix",
+    "Guard",
+    "Ignore",
+    "answer_lines",
+    "read_guard",
+    "write_guard",
+]
 
 GUARD_SUFFIX = ".guard.toml"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -175,9 +185,17 @@ def to_toml(guard: Guard) -> str:
         lines.append(f"\n[{name}]")
         lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
     for answer in answers:
-        lines.append("\n[[answers]]")
-        lines += [f"{key} = {_toml(value)}" for key, value in answer.items()]
+        lines += ["", *_answer_lines(answer)]
     return "\n".join(lines) + "\n"
+
+
+def answer_lines(answer: Answer) -> list[str]:
+    """The table of one answer, as a guard has it."""
+    return _answer_lines(answer.model_dump())
+
+
+def _answer_lines(answer: dict[str, Any]) -> list[str]:
+    return ["[[answers]]", *(f"{key} = {_toml(value)}" for key, value in answer.items())]
 
 
 def _toml(value: Any) -> str:
@@ -191,7 +209,8 @@ def _toml(value: Any) -> str:
         case date() | time():
             return value.isoformat()
         case dict():
-            return "{ " + ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+            items = ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items())
+            return f"{{ {items} }}" if items else "{}"
         case list() | tuple():
             return "[" + ", ".join(_toml(item) for item in value) + "]"
         case _:
@@ -215,7 +234,9 @@ def _toml_string(text: str) -> str:
 
 
 def _toml_character(character: str) -> str:
-    if character.isprintable() and character not in '"\\':
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
         return character
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

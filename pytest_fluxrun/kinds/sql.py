@@ -14,8 +14,8 @@ import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundary import Difference, Kind, Picks, Request
@@ -24,14 +24,29 @@ from pytest_fluxrun.kinds import statements
 from pytest_fluxrun.kinds.structure import ABSENT, structural_differences
 from pytest_fluxrun.values import decode
 
-__all__ = ["IN_MEMORY", "SQL", "Sql", "first_keyword", "folded", "positions", "sketched", "written_rows"]
+__all__ = [
+    "FAR",
+    "IN_MEMORY",
+    "SQL",
+    "Sql",
+    "Written",
+    "first_keyword",
+    "folded",
+    "positions",
+    "sketched",
+    "unlocked",
+    "written_rows",
+]
 
 _UPKEEP: Final = frozenset({"BEGIN", "START", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 IN_MEMORY: Final = ":memory:"
 """What the name of a database begins with that lies in the process's own memory."""
 _MAX_TEXT: Final = 200
-_FAR: Final = 1_000_000_000
+FAR: Final = 1_000_000_000
 """Where made-up ids begin."""
+_IDS: Final = frozenset({"id", "pk"})
+_TIMES: Final = frozenset({"at", "on"})
+_TOML_VALUES: Final = (bool, int, float, str, date, time)
 _MAX_SHAPE: Final = 120
 _MAX_CANONICAL_BINDS: Final = 512
 _READS: Final = frozenset(
@@ -49,6 +64,14 @@ _LITERAL: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\
 _WRITES_IN_WITH: Final = re.compile(
     r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\b",
     re.IGNORECASE,
+)
+_WRITES_IN_SELECT: Final = re.compile(r"\b(?:(?:nextval|setval|pg_notify)\s*\(|NEXT\s+VALUE\s+FOR\b)", re.IGNORECASE)
+"""Numbers that are taken, and messages that are sent, by what looks like a read."""
+_NAME: Final = r"""(?:[\w$]+|"[^"]*")"""
+_LOCKS: Final = re.compile(
+    rf"""\sFOR\s+(?:NO\s+KEY\s+UPDATE|KEY\s+SHARE|UPDATE|SHARE)\b
+    (?:\s+OF\s+{_NAME}(?:\.{_NAME})*(?:\s*,\s*{_NAME}(?:\.{_NAME})*)*)?(?:\s+(?:NOWAIT|SKIP\s+LOCKED)\b)?""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _SAVING: Final = frozenset({"SAVEPOINT", "RELEASE", "ROLLBACK"})
 _SAVEPOINT: Final = re.compile(
@@ -177,47 +200,106 @@ def folded(sql: str) -> str:
     return _TOKEN.sub(lambda match: match[0] if match[0][0] in "'\"`" else " ", sql).strip().rstrip("; ")
 
 
-def sketched(request: Request, number: int) -> dict[str, Any] | None:
-    """A made-up reply to a statement that writes: `count` of rows, and `rows` where it has RETURNING.
+def unlocked(sql: str) -> str:
+    """A folded query without its FOR UPDATE and FOR SHARE: what only reads needs no locks."""
+    pieces, start = [], 0
+    for match in _LOCKS.finditer(_without_literals(sql)):
+        pieces.append(sql[start : match.start()])
+        start = match.end()
+    return "".join([*pieces, sql[start:]])
 
-    Columns named like ids get numbers that no table is likely to have, those named like times get one of the year 2000;
-    None where there are others.
+
+def sketched(request: Request, number: int, *, texts: bool = False) -> dict[str, Any] | None:
+    """A made-up reply to a statement that writes: `count` of rows, and `rows` where it gives some back.
+
+    A column that the statement sets comes back as it was bound. Of the others, those named like ids get numbers that no
+    table is likely to have, those named like times get one of the year 2000; None where there are others.
+
+    Args:
+        number: how many were made up before.
+        texts: binds are texts whose type isn't known, so that they can't be given back.
     """
-    columns = statements.returned(folded(request["sql"]), _dialect(request))
-    count = len(request["binds"] or ()) if request["many"] else 1
+    sql, dialect = folded(request["sql"]), _dialect(request)
+    if first_keyword(sql) == "SELECT":
+        calls = statements.called(sql, dialect) or ()
+        known = {"nextval": FAR + number, "pg_notify": ""}
+        row = {column: known[function] for column, function in calls if function in known}
+        return {"count": 1, "rows": [row]} if row and len(row) == len(calls) else None
+    columns = statements.returned(sql, dialect)
     if columns is None:
         return None
+    count = len(request["binds"] or ()) if request["many"] else statements.rows_written(sql, dialect)
     if not columns:
-        return {"count": count}
-    made_up = [_made_up(column, _FAR + number) for column in columns]
-    if None in made_up:
+        return {"count": 1 if count is None else count}
+    if request["many"] or (count is None and first_keyword(sql) != "UPDATE" and first_keyword(sql) != "DELETE"):
         return None
-    return {"count": 1, "rows": [dict(zip(columns, made_up, strict=True))]}
+    bound = _bound(request, sql) if count == 1 else {}
+    rows = [
+        {column: _made_up(column, FAR + number + place, bound, texts=texts) for column in columns}
+        for place in range(count or 1)
+    ]
+    return None if any(None in row.values() for row in rows) else {"count": len(rows), "rows": rows}
 
 
-def _made_up(column: str, number: int) -> Any:
-    if column.lower() in ("id", "pk") or column.lower().endswith(("_id", "_pk")):
-        return number
-    return datetime(2000, 1, 1, tzinfo=UTC) if column.lower().endswith(("_at", "_on")) else None
+def _bound(request: Request, sql: str) -> dict[str, Any]:
+    """What an INSERT binds to each column, where its binds are in order."""
+    binds = request["binds"]
+    if not isinstance(binds, list | tuple):
+        return {}
+    return {column: binds[index] for index, column in _bind_names(sql) if index < len(binds)}
 
 
-def written_rows(reply: Mapping[str, Any], boundary: str) -> tuple[list[str], list[list[Any]], int]:
-    """The columns, rows and count of a reply in words: `{"count": 2}`, `{"rows": [{"id": 1}]}`.
+def _made_up(column: str, number: int, bound: Mapping[str, Any], *, texts: bool) -> Any:
+    value = bound.get(column)
+    if isinstance(value, _TOML_VALUES) and not (texts and isinstance(value, str)):
+        return value
+    name = column.lower()
+    if name in _TIMES or name.endswith(("_at", "_on")):
+        return datetime(2000, 1, 1, tzinfo=UTC)
+    return number if column not in bound and (name in _IDS or name.endswith(("_id", "_pk"))) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A reply in words.
+
+    Attributes:
+        types: the database's name of a column's type, where its values don't tell it.
+    """
+
+    columns: list[str]
+    rows: list[list[Any]]
+    count: int
+    types: Mapping[str, str]
+
+
+def written_rows(reply: Mapping[str, Any], boundary: str, request: Request) -> Written:
+    """What a reply in words says: `{"count": 2}`, `{"rows": [{"id": 1}]}`, `{"rows": [{}], "types": {"paid": "int4"}}`.
+
+    A column that `types` names is null in a row without it. The columns stand in the order in which the statement gives
+    them back, where it says so.
 
     Raises:
         GuardError: it has other keys, or rows that don't have one set of columns.
     """
-    rows = reply.get("rows", [])
-    others = set(reply) - {"rows", "count"}
-    fitting = isinstance(rows, list) and all(isinstance(row, dict) and list(row) == list(rows[0]) for row in rows)
+    rows, types = reply.get("rows", []), reply.get("types", {})
+    named = isinstance(types, dict) and all(isinstance(name, str) for name in types.values())
+    tables = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row)) if tables else []
+    columns += [name for name in types if named and rows and name not in columns]
+    fitting = tables and named and all(set(row) | set(types) == set(columns) for row in rows)
     count = reply.get("count", len(rows) if fitting else 0)
-    if others or not fitting or not isinstance(count, int):
+    if set(reply) - {"rows", "count", "types"} or not fitting or not isinstance(count, int):
         raise GuardError(
             f"the guard's reply {dict(reply)!r} is no answer of {boundary}",
-            why="it may have `rows`, a list of tables with the same columns, and `count`, a number",
+            why="it may have `rows`, a list of tables with the same columns, `count`, a number, and `types`, a table "
+            "of the types of columns whose values don't tell them",
             next_step='correct it, e.g. reply = { rows = [{ id = 7, name = "x" }] }',
         )
-    return list(rows[0]) if rows else [], [list(row.values()) for row in rows], count
+    order = statements.returned(folded(request["sql"]), _dialect(request))
+    if order and sorted(order) == sorted(columns):
+        columns = list(order)
+    return Written(columns, [[row.get(name) for name in columns] for row in rows], count, types)
 
 
 def positions(columns: Sequence[str], picks: Picks) -> tuple[list[int], list[str]] | None:
@@ -253,8 +335,10 @@ def _writes(sql: str) -> bool:
 
 def _statement_writes(sql: str) -> bool:
     keyword = first_keyword(sql)
-    if keyword == "WITH":
-        return _WRITES_IN_WITH.search(_without_literals(sql)) is not None
+    if keyword in ("WITH", "SELECT", "VALUES"):
+        bare = _without_literals(sql)
+        writes = keyword == "WITH" and _WRITES_IN_WITH.search(bare) is not None
+        return writes or _WRITES_IN_SELECT.search(bare) is not None
     return keyword not in _READS and keyword != ""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["Pick", "equal", "lacking", "picks", "returned", "tables"]
+__all__ = ["Pick", "called", "equal", "insert", "lacking", "picks", "returned", "rows_written", "spelt", "tables"]
 
 Pick = tuple[int | str, str | None]
 """A column of another answer, by position or by name; and what it is called now, None where its name stays."""
@@ -23,6 +23,9 @@ _STATEMENT: Final = re.compile(r"[\s(]*(SELECT|WITH|VALUES|INSERT|UPDATE|DELETE|
 _FORMAT: Final = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|%s|%\((\w+)\)s|%%""")
 _TABLE: Final = re.compile(r"""\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:ONLY\s+)?((?:[\w$]+|"[^"]*"|`[^`]*`)(?:\.(?:[\w$]+|"[^"]*"|`[^`]*`))*)""", re.IGNORECASE)  # fmt: skip  # noqa: E501
 _MAX_CLAUSE: Final = 160
+_BIND: Final = "\0"
+"""Stands for the `%` of a placeholder in the SQL of `insert`'s tree, until `spelt` puts it there."""
+_NUMBERED: Final = re.compile(r"\$(\d+)")
 _CLAUSES: Final = {
     "with": "WITH",
     "distinct": "DISTINCT",
@@ -111,12 +114,74 @@ def returned(sql: str, dialect: str) -> tuple[str, ...] | None:
     return names if names and all(names) and not any(item.is_star for item in items) else None
 
 
+@functools.lru_cache(maxsize=4096)
+def called(sql: str, dialect: str) -> tuple[tuple[str, str], ...] | None:
+    """The columns of a SELECT of nothing but functions that the parser doesn't know, each with its function's name."""
+    from sqlglot import exp
+
+    select = _select(sql, dialect)
+    items = [] if select is None else select.expressions
+    if not items or not all(isinstance(item.unalias(), exp.Anonymous) for item in items):
+        return None
+    return tuple((item.alias or item.unalias().name.lower(), item.unalias().name.lower()) for item in items)
+
+
+@functools.lru_cache(maxsize=4096)
+def rows_written(sql: str, dialect: str) -> int | None:
+    """How many rows a statement writes, where its text says so: an INSERT of VALUES."""
+    tree = _parsed(sql, dialect)
+    if tree is None:
+        return None
+    from sqlglot import exp
+
+    values = tree.expression if isinstance(tree, exp.Insert) else None
+    return len(values.expressions) if isinstance(values, exp.Values) else None
+
+
+def insert(sql: str, dialect: str) -> exp.Insert | None:
+    """The tree of an INSERT with all names quoted, None for all else; SQL that is made of it goes through `spelt`."""
+    tree = _tree(sql, dialect)
+    if tree is None:
+        return None
+    from sqlglot import exp
+
+    if not isinstance(tree, exp.Insert):
+        return None
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", True)
+    made: Any = tree.transform(_marked)
+    return made if isinstance(made, exp.Insert) else None
+
+
+def spelt(sql: str, original: str) -> tuple[str, int]:
+    """SQL made of `insert`'s tree with the original's sort of placeholders, and how many of its binds that takes."""
+    numbers = [int(number) for number in _NUMBERED.findall(sql)]
+    if numbers or _NUMBERED.search(original):
+        return sql, max(numbers, default=0)
+    formats = any(not match[1] for match in _FORMAT.finditer(original))
+    doubled = sql.replace("%", "%%") if formats else sql
+    return doubled.replace(_BIND, "%"), sql.count(_BIND)
+
+
 # -- trees -----------------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=4096)
 def _parsed(sql: str, dialect: str) -> Any:
     """The tree of one statement, normalised; None for what isn't one that the parser knows."""
+    tree = _tree(sql, dialect)
+    if tree is None:
+        return None
+    from sqlglot import exp
+
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", bool(name.args.get("quoted")) and name.name != name.name.lower())
+    bare: Any = tree.transform(lambda node: node.unnest() if isinstance(node, exp.Paren) else node)
+    return bare
+
+
+def _tree(sql: str, dialect: str) -> Any:
+    """The tree of one statement, its names in the case that the database gives them; None for what isn't one."""
     if _STATEMENT.match(sql) is None:
         return None
     import sqlglot
@@ -129,11 +194,16 @@ def _parsed(sql: str, dialect: str) -> Any:
         return None
     if len(trees) != 1 or trees[0] is None or isinstance(trees[0], exp.Command):
         return None
-    tree = normalize_identifiers(trees[0], dialect=dialect)
-    for name in tree.find_all(exp.Identifier):
-        name.set("quoted", bool(name.args.get("quoted")) and name.name != name.name.lower())
-    bare: Any = tree.transform(lambda node: node.unnest() if isinstance(node, exp.Paren) else node)
-    return bare
+    return normalize_identifiers(trees[0], dialect=dialect)
+
+
+def _marked(node: exp.Expression) -> exp.Expression:
+    """A placeholder of Python's database API as a word of its own."""
+    from sqlglot import exp
+
+    if not isinstance(node, exp.Placeholder):
+        return node
+    return exp.Var(this=f"{_BIND}s" if node.name in ("", "?") else f"{_BIND}({node.name})s")
 
 
 def _placeholder(match: re.Match[str]) -> str:

@@ -57,6 +57,6 @@ def _next_step(run: str, *, effect: bool) -> str:
             f"makes an answer up and writes it into the guard, for you to review; `fluxrun why {run}` shows every call"
         )
     return (
-        f"if the new code is to read this, `fluxrun extend {run} --live NAME` asks it once of a development "
-        f"environment and keeps the answer beside the run; `fluxrun why {run}` shows every call"
+        f"if the new code is to read this, `fluxrun extend {run} --live` asks it once of the development environment "
+        f"in [tool.fluxrun.live] and keeps the answer beside the run; `fluxrun why {run}` shows every call"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pytest_fluxrun.drift import DriftKind
+from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict
 from pytest_fluxrun.run import Run
@@ -33,7 +35,7 @@ def failure_text(run: Run, guard: Guard | None, replayed: Shown, judgement: Judg
             *_grounds(replayed, judgement),
             *(f"  note:    {note}" for note in run.readiness.notes),
             *_allowances(guard),
-            f"  next:    {_next_step(run, judgement)}",
+            f"  next:    {_next_step(run, guard, replayed, judgement)}",
             f"  rerun:   {rerun}",
         ]
     )
@@ -100,7 +102,7 @@ def _allowances(guard: Guard | None) -> Iterator[str]:
         yield f"  allowed: {', '.join(guard.drift.allow)}"
 
 
-def _next_step(run: Run, judgement: Judgement) -> str:
+def _next_step(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgement) -> str:
     short = run.id[:10]
     match judgement.verdict:
         case Verdict.REPRODUCED:
@@ -110,15 +112,45 @@ def _next_step(run: Run, judgement: Judgement) -> str:
             )
         case Verdict.BEYOND:
             return (
-                f"`fluxrun expect {short} --beyond accept` guards that the failure is gone and no more, or record the "
-                "fixed behaviour as a run of its own"
+                f"or guard that the failure is gone and no more, `fluxrun expect {short} --beyond accept`; or record "
+                "the fixed behaviour as a run of its own"
             )
         case Verdict.LEAKED:
             return "no boundary covers the call: use a covered library, wrap the object in fluxrun.host, or remove it"
+        case Verdict.REGRESSED if _effects(run, guard, judgement):
+            options = " ".join(f"--effect {number}" for number in _effects(run, guard, judgement))
+            return (
+                f"if the fix is to leave that out or change it, `fluxrun expect {short} {options}` says so in the "
+                f"guard; `fluxrun why {short}` shows every call"
+            )
+        case Verdict.REGRESSED if _helped(replayed, DriftKind.ANSWERED):
+            return (
+                "answers of the guard were made up or told by a person: if the outside would answer otherwise, correct "
+                f"their `reply` in its [[answers]]; `fluxrun why {short}` shows every call"
+            )
+        case Verdict.REGRESSED if _helped(replayed, DriftKind.EXTENDED_READ):
+            return (
+                "the development environment answered some reads: if production has what it lacks, put that there, and "
+                f"ask again, `fluxrun extend {short} --live --anew`; `fluxrun why {short}` shows every call"
+            )
         case Verdict.REGRESSED:
             return f"if the change is meant, `fluxrun expect {short}` states it; `fluxrun why {short}` shows every call"
         case _:
             return f"`fluxrun why {short}` shows every call of the replay"
+
+
+def _helped(replayed: Shown, kind: DriftKind) -> bool:
+    """Whether some answers are of a guard, or of a development environment."""
+    return any(drift.kind is kind for drift in replayed.evidence.drifts)
+
+
+def _effects(run: Run, guard: Guard | None, judgement: Judgement) -> list[int]:
+    """The recorded effects that a fix left out or changed, with those that its guard knows of."""
+    expects_fix = is_failure(run.outcome) if guard is None else guard.expect == "fix"
+    found = {drift.call for drift in judgement.failing_drifts if drift.call > 0}
+    if not (found and expects_fix):
+        return []
+    return sorted(found.union(guard.fix.effects if guard is not None and guard.fix is not None else ()))
 
 
 def _short(value: Any) -> str:

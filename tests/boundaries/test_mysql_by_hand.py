@@ -113,17 +113,20 @@ def test_words_of_a_guard_are_rows_with_types_of_their_own(subject: Subject):
         {"id": -8, "name": "", "price": None, "at": datetime(2000, 1, 1, 12, 0, 0, 5), "day": None},
     ]
     more = [{"good": True, "exact": Decimal("2.50"), "time": time(1, 2, 3), "none": None}]
+    typed = {"rows": [{"total": "12.50"}, {"total": 3}, {}], "types": {"total": "decimal", "paid": "datetime"}}
     answers = {
         "SELECT a": subject.boundary.answer(subject.request("SELECT a"), {"rows": rows}),
         "SELECT b": subject.boundary.answer(subject.request("SELECT b"), {"rows": more}),
+        "SELECT c": subject.boundary.answer(subject.request("SELECT c"), typed),
     }
 
-    first, second = subject.replayed(answers, ("SELECT a", None), ("SELECT b", None), autocommit=False)
+    first, second, third = subject.replayed(answers, *((sql, None) for sql in answers), autocommit=False)
 
     noon = datetime(2000, 1, 1, 12)
     expected = [(7, "zwölf €", 1.5, noon, date(2000, 1, 2)), (-8, "", None, noon.replace(microsecond=5), None)]
     assert (expected, 2, False) == (first[0], first[1], first[3])
     assert [(1, Decimal("2.50"), timedelta(hours=1, minutes=2, seconds=3), None)] == second[0]
+    assert [(Decimal("12.50"), None), (Decimal(3), None), (None, None)] == third[0]
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
@@ -140,13 +143,21 @@ def test_words_of_a_guard_tell_of_a_write(subject: Subject, autocommit: bool):
 @pytest.mark.parametrize("reply", [{"rows": [[1]]}, {"lines": []}, {"rows": [{"a": 1}, {"b": 1}]}, {"count": "1"}])
 def test_words_that_are_no_answer_are_refused(subject: Subject, reply: dict[str, Any]):
     """Each says what it may be."""
-    with pytest.raises(GuardError, match="`rows`, a list of tables with the same columns, and `count`"):
+    with pytest.raises(GuardError, match="`rows`, a list of tables with the same columns, `count`"):
         subject.boundary.answer(subject.request("SELECT"), reply)
 
 
-@pytest.mark.parametrize("reply", [{"rows": [{"a": [1]}]}, {"lastrowid": "1"}, {"lastrowid": True}])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"rows": [{"a": [1]}]},
+        {"rows": [{"a": "1"}], "types": {"a": "uuid"}},
+        {"lastrowid": "1"},
+        {"lastrowid": True},
+    ],
+)
 def test_value_that_no_column_can_hold_is_refused(subject: Subject, reply: dict[str, Any]):
-    """A list of TOML's, and a row's number that is none."""
+    """A list of TOML's, a type that MySQL lacks, and a row's number that is none."""
     with pytest.raises(GuardError, match="can't be given back"):
         subject.boundary.answer(subject.request("SELECT"), reply)
 

@@ -133,6 +133,12 @@ def test_words_of_a_guard_are_rows_with_types_of_their_own(dsn: str):
     answer = boundary.answer({"sql": "SELECT", "many": False}, {"rows": rows})
 
     assert rows == replayed(interactions, "anything", answer)
+    typed = {"rows": [{"at": "1.5"}, {}], "types": {"at": "numeric", "n": "uuid"}}
+    assert [{"at": Decimal("1.5"), "n": None}, {"at": None, "n": None}] == replayed(
+        interactions, "anything", boundary.answer({"sql": "SELECT", "many": False}, typed)
+    )
+    returning = {"sql": "INSERT INTO goods VALUES (1) RETURNING id, name", "many": False}
+    assert ["id", "name"] == boundary.answer(returning, {"rows": [{"name": "x", "id": 1}]})["columns"]
     counted = boundary.answer({"sql": "UPDATE goods SET id = 1", "many": False}, {"count": 3})
     assert ("UPDATE 3", 3, None) == (counted["command"], counted["count"], counted["columns"])
 
@@ -140,12 +146,14 @@ def test_words_of_a_guard_are_rows_with_types_of_their_own(dsn: str):
 @pytest.mark.parametrize("reply", [{"rows": [[1]]}, {"lines": []}, {"rows": [{"a": 1}, {"b": 1}]}, {"count": "1"}])
 def test_words_that_are_no_answer_are_refused(reply: dict[str, Any]):
     """Each says what it may be."""
-    with pytest.raises(GuardError, match="`rows`, a list of tables with the same columns, and `count`"):
+    with pytest.raises(
+        GuardError, match="`rows`, a list of tables with the same columns, `count`, a number, and `types`"
+    ):
         boundary.answer({"sql": "SELECT", "many": False}, reply)
 
 
 def test_made_up_answer_has_an_id_where_the_statement_returns_one():
-    """And none where a column could hold anything."""
+    """And none where a column could hold anything, such as a number that is bound as a text."""
     insert = {
         "sql": "INSERT INTO goods (name) VALUES ($1) RETURNING goods.id",
         "binds": ["x"],
@@ -154,4 +162,5 @@ def test_made_up_answer_has_an_id_where_the_statement_returns_one():
     }
     assert {"count": 1, "rows": [{"id": 1_000_000_002}]} == boundary.sketch(insert, 2)
     assert boundary.sketch({**insert, "sql": f"{insert['sql']}, goods.price"}, 2) is None
+    assert boundary.sketch({**insert, "sql": f"{insert['sql']}, goods.name"}, 2) is None
     assert {"count": 2} == boundary.sketch({**insert, "sql": "INSERT INTO goods", "binds": [[1], [2]], "many": True}, 1)

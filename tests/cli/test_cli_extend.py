@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -87,6 +88,17 @@ class Project:
         assert before in text
         path.write_text(text.replace(before, after))
 
+    def record_again(self) -> None:
+        """Record the one run anew, as the application now is; its database is gone afterwards."""
+        for path in (self.root / "runs").glob("*.fluxrun"):
+            path.unlink()
+        shutil.copy(self.root / "development.db", self.root / "production.db")
+        token = self.fluxrun("token").strip().split()[-1].removeprefix("FLUXRUN_TOKEN=")
+        self.environment["FLUXRUN_TOKEN"] = token
+        self.run("-c", "import shop; shop.price(1)", code=1)
+        del self.environment["FLUXRUN_TOKEN"]
+        (self.root / "production.db").unlink()
+
     def recorded(self) -> str:
         """The name of the one run."""
         (path,) = (self.root / "runs").glob("*.fluxrun")
@@ -164,11 +176,11 @@ def test_fix_that_reads_more_becomes_green_by_what_the_message_says(project: Pro
     assert "KeyError" in project.pytest(code=1)
     project.fix('    return {"price": str(total - DISCOUNTS[coupon])}\n', FIXED)
     red = project.pytest(code=1)
-    suggested = re.search(r"`fluxrun (extend \w+ --live) NAME`", red)
+    suggested = re.search(r"`fluxrun (extend \w+ --live)`", red)
     assert suggested is not None, red
     assert "SELECT discount FROM coupons WHERE code = ? ['SUMMER']" in red
 
-    extended = project.fluxrun(*suggested[1].split(), "dev")
+    extended = project.fluxrun(*suggested[1].split())
 
     assert ["/eur"] == rates.asked
     assert "extended: 2 reads; 2 in runs/orders.price-" in extended
@@ -203,7 +215,8 @@ def test_writes_are_never_made(project: Project):
     shown = project.fluxrun("extend", run, "--live", "dev", code=1)
 
     assert "stopped: the next missing call was not answered" in shown
-    assert "it changes the outside and is never made; --effects makes an answer up" in shown
+    assert "it changes the outside and is never made" in shown
+    assert f"`fluxrun extend {run[-26:][:10]} --live dev --effects` makes its answer up" in shown
     with sqlite3.connect(project.root / "development.db") as connection:
         assert [("SUMMER", 3)] == connection.execute("SELECT * FROM coupons").fetchall()
     connection.close()
@@ -297,3 +310,84 @@ def test_new_effects_get_made_up_answers_that_stand_in_the_guard(project: Projec
 
     project.guard().write_text(text.replace("status = 418", 'state = "odd"'))
     assert "it may have `status`, a number, `headers`, a table, and `json` or `text`" in project.pytest(code=1)
+
+
+def test_answer_that_nobody_can_make_up_is_a_table_for_a_person(project: Project):
+    """The message has the table as the guard is to have it, and the command that goes on from there."""
+    project.fix(
+        '    return {"price": str(total - DISCOUNTS[coupon])}\n',
+        '    connection.execute("INSERT INTO coupons VALUES (?, 1) RETURNING discount", (coupon,)).fetchone()\n'
+        '    connection.execute("UPDATE coupons SET discount = 2")\n'
+        '    return {"price": "1"}\n',
+    )
+    run = project.recorded()
+    short = run[-26:][:10]
+
+    shown = project.fluxrun("extend", run, "--effects", code=1)
+
+    assert "why:     sqlite3 can't tell what it would be answered" in shown
+    assert f"then `fluxrun extend {short} --effects` again answers what comes after it" in shown
+    table = shown[shown.index("[[answers]]") :].splitlines()[:3]
+    assert ["[[answers]]", 'call = "sqlite3 INSERT INTO coupons VALUES (?, 1) RETURNING discount"', "reply = {}"] == [
+        line.strip() for line in table
+    ]
+    project.fluxrun("expect", run, "--fix", code=1)
+    with project.guard().open("a") as stream:
+        stream.write("\n".join(table).replace("{}", "{ rows = [{ discount = 1 }] }") + "\n")
+    project.fluxrun("extend", run, "--effects")
+    assert ["sqlite3 INSERT", "sqlite3 UPDATE"] == [one.call[:14] for one in read_guard(project.guard()).answers]
+    assert "1 passed" in project.pytest(code=0)
+
+
+def test_answers_are_made_up_anew(project: Project):
+    """What a person changed in the guard is forgotten with `--anew`, though there are as many answers."""
+    project.fix(
+        '    return {"price": str(total - DISCOUNTS[coupon])}\n',
+        '    return {"made": connection.execute("UPDATE coupons SET discount = 2").rowcount}\n',
+    )
+    run = project.recorded()
+    project.fluxrun("extend", run, "--effects")
+    project.guard().write_text(project.guard().read_text().replace("count = 1", "count = 9"))
+
+    project.fluxrun("extend", run, "--effects", "--anew")
+
+    assert [{"count": 1}] == [one.reply for one in read_guard(project.guard()).answers]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("", "add to pyproject.toml [tool.fluxrun.live.dev] with postgres ="),
+        ('[tool.fluxrun.live.b]\nhttp = "x"\n[tool.fluxrun.live.a]\nhttp = "y"\n',
+         "say which: `fluxrun extend {run} --live a`, or `fluxrun extend {run} --live b`"),
+    ],
+)  # fmt: skip
+def test_live_without_a_name_needs_one_environment(project: Project, settings: str, said: str):
+    """With none the message says what to add; with several, which commands there are."""
+    pyproject = project.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().partition("[tool.fluxrun.live.dev]")[0] + settings)
+    run = project.recorded()
+
+    shown = project.fluxrun("extend", run, "--live", code=2)
+
+    assert said.format(run=run[-26:][:10]) in shown
+
+
+def test_effect_that_a_fix_leaves_out_is_named_with_the_command_that_says_so(project: Project):
+    """Its number is in the command, which keeps those that the guard has; after it the guard is met."""
+    project.fix(
+        "    (total, coupon) =",
+        '    connection.execute("UPDATE orders SET total = 1")\n    connection.rollback()\n    (total, coupon) =',
+    )
+    project.record_again()
+    project.fix('    connection.execute("UPDATE orders SET total = 1")\n    connection.rollback()\n', "")
+    project.fix('    return {"price": str(total - DISCOUNTS[coupon])}\n', '    return {"price": "1"}\n')
+    red = project.pytest(code=1)
+    suggested = re.search(r"`fluxrun (expect \w+ --effect \d+)` says so in the guard", red)
+    assert suggested is not None, red
+
+    project.fluxrun(*suggested[1].split())
+
+    assert "1 passed" in project.pytest(code=0)
+    (number,) = read_guard(project.guard()).fix.effects  # type: ignore[union-attr]
+    assert f"--effect {number}" in suggested[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_fluxrun.kinds.sql import SQL
+from pytest_fluxrun.kinds.sql import SQL, sketched, unlocked
 
 
 def request(sql: str, binds: Any = None, *, many: bool = False, database: str = "shop.db") -> dict[str, Any]:
@@ -83,6 +83,11 @@ def test_what_is_asked_for_is_compared(one: dict[str, Any], other: dict[str, Any
         ("WITH x AS (SELECT 1) DELETE FROM t", True),
         ("SELECT 1; DROP TABLE t", True),
         ("SELECT '; DROP TABLE t'", False),
+        ("SELECT nextval('numbers')", True),
+        ("WITH x AS (SELECT NEXTVAL(s)) SELECT * FROM x", True),
+        ("SELECT NEXT VALUE FOR s", True),
+        ("SELECT pg_notify('a', 'b')", True),
+        ("SELECT 'nextval(' FROM t", False),
         ("", False),
     ],
 )
@@ -249,3 +254,49 @@ def test_request_of_a_driver_is_another_call_than_one_without() -> None:
 def test_upkeep_neither_asks_nor_changes(sql: str, upkeep: bool) -> None:
     """What fixed code leaves out, as it has no failure to end, or its connection is another one."""
     assert upkeep == SQL.is_upkeep({"database": "shop", "sql": sql, "binds": None, "many": False})
+
+
+@pytest.mark.parametrize(
+    ("sql", "binds", "expected"),
+    [
+        ("SELECT nextval('a'), nextval('b') AS n", None, [{"nextval": 1_000_000_001, "n": 1_000_000_001}]),
+        ("SELECT pg_notify('a', 'b')", None, [{"pg_notify": ""}]),
+        ("INSERT INTO t (id, name, on_duty) VALUES (?, ?, ?) RETURNING name, on_duty, id", [7, "x", False],
+         [{"name": "x", "on_duty": False, "id": 7}]),
+        ("INSERT INTO t (n) VALUES (?), (?) RETURNING id", [1, 2], [{"id": 1_000_000_001}, {"id": 1_000_000_002}]),
+    ],
+)  # fmt: skip
+def test_made_up_rows_hold_numbers_and_what_was_bound(sql: str, binds: Any, expected: Any) -> None:
+    """As many as are written."""
+    reply = sketched({**request(sql, binds), "dialect": "postgres"}, 1)
+    assert reply is not None
+    assert (len(expected), expected) == (reply["count"], reply["rows"])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT nextval('a'), now()",
+        "SELECT setval('a', 7)",
+        "INSERT INTO t (a) SELECT a FROM u RETURNING id",
+        "INSERT INTO t (a) VALUES (1) RETURNING total",
+        "INSERT INTO t (id) VALUES (lower(?)) RETURNING *",
+    ],
+)
+def test_what_could_be_anything_is_not_made_up(sql: str) -> None:
+    """Other functions, columns of any name, as many rows as a query gives."""
+    assert sketched({**request(sql, ["x"]), "dialect": "postgres"}, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1 FROM t FOR UPDATE", "SELECT 1 FROM t"),
+        ('SELECT 1 FROM t FOR NO KEY UPDATE OF "t", s.u NOWAIT', "SELECT 1 FROM t"),
+        ("SELECT (SELECT 1 FROM t FOR SHARE SKIP LOCKED) LIMIT 1", "SELECT (SELECT 1 FROM t) LIMIT 1"),
+        ("SELECT ' FOR UPDATE' FROM t", "SELECT ' FOR UPDATE' FROM t"),
+    ],
+)
+def test_query_without_its_locks(sql: str, expected: str) -> None:
+    """Wherever they stand, literals aside."""
+    assert expected == unlocked(sql)

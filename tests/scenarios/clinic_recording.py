@@ -19,11 +19,13 @@ import psycopg
 import redis
 
 from tests.boundaries.forwarded import Forwarded
+from tests.entries.workers import redis_database
 from tests.scenarios import clinic_outside, clinic_traffic
 from tests.scenarios.service import Project, server
 
 _HERE = Path(__file__).parent
 _REDIS_DATABASE = 9
+_DEVELOPMENT_DATABASE = 11
 _STOP_S = 30
 _PATIENCE_S = 30
 _ROUNDS = 4
@@ -107,6 +109,20 @@ def record_clinic(root: Path, *, postgres: int, redis: int, rabbitmq: int, **var
     (root / "live.json").write_text(json.dumps({"requests": traffic.sent, "mails": len(mails.mails)}))
 
 
+@contextmanager
+def development(project: Project, *, postgres: int, redis: int) -> Iterator[dict[str, str]]:
+    """Variables of a development environment, for `fluxrun extend`: what is seeded, and an upstream of its own."""
+    url = f"postgresql://postgres@127.0.0.1:{postgres}"
+    with ExitStack() as stack:
+        upstream = stack.enter_context(clinic_outside.upstream())
+        name = f"clinic_dev_{secrets.token_hex(4)}"
+        stack.enter_context(_database(postgres, name))
+        cache = stack.enter_context(redis_database(redis, _DEVELOPMENT_DATABASE))
+        addresses = Addresses(name, postgres, redis, rabbitmq=0, smtp=0, upstream=upstream.url)
+        _prepare(project, addresses.variables | {"CLINIC_REDIS_URL": cache}, upstream.url)
+        yield {"DEV_POSTGRES": f"{url}/{name}", "DEV_REDIS": cache, "DEV_HTTP": upstream.url}
+
+
 def _prepare(project: Project, variables: dict[str, str], upstream: str) -> None:
     seed = ("seed", "--upstream", upstream, "--password", clinic_traffic.PASSWORD, "--key", clinic_traffic.KEY)
     for command in (("migrate", "--verbosity", "0"), (*seed, "--secret", clinic_traffic.SECRET)):
@@ -118,17 +134,25 @@ def _prepare(project: Project, variables: dict[str, str], upstream: str) -> None
 def _names(postgres: int, redis_port: int, rabbitmq: int) -> Iterator[str]:
     """A name for a database, a queue and a prefix of keys; what bears it is gone after the block."""
     name = f"clinic_{secrets.token_hex(4)}"
-    with psycopg.connect(f"host=127.0.0.1 port={postgres} user=postgres dbname=postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
+    with _database(postgres, name):
         try:
             yield name
         finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
             with redis.Redis(port=redis_port, db=_REDIS_DATABASE) as client:
                 for key in client.scan_iter(f"{name}:*", count=1000):
                     client.delete(key)
             with celery.Celery(broker=f"amqp://guest:guest@127.0.0.1:{rabbitmq}//").connection() as broker:
                 broker.default_channel.queue_delete(name)
+
+
+@contextmanager
+def _database(postgres: int, name: str) -> Iterator[None]:
+    with psycopg.connect(f"host=127.0.0.1 port={postgres} user=postgres dbname=postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

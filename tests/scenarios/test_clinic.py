@@ -6,14 +6,18 @@ the bugs that some of them meet.
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from pytest_fluxrun.judgement.corpus import Placed
@@ -21,8 +25,9 @@ from pytest_fluxrun.run import Run
 from pytest_fluxrun.testing.live_hits import LIVE_HITS
 from pytest_fluxrun.values import decode
 from tests.scenarios.clinic_fixes import BUGS, Bug, apply
-from tests.scenarios.clinic_recording import record_clinic
+from tests.scenarios.clinic_recording import development, record_clinic
 from tests.scenarios.clinic_traffic import KEY, PASSWORD, SECRET
+from tests.scenarios.developing import Developer, name_environment, suggested
 from tests.scenarios.service import Case, Door, Project, Suite, free_port, node_ids
 
 _LEAST_REQUESTS = 250
@@ -144,33 +149,57 @@ def _seed(suite: Suite) -> str:
     return next((line for line in suite.output.splitlines() if "random seed" in line or "randomly-seed" in line), "")
 
 
+@dataclass(slots=True)
+class Story:
+    """What happened to each bug's guard: before the fix, with the fix alone, and once its messages were followed."""
+
+    red: dict[str, Case]
+    alone: dict[str, Case] = field(default_factory=dict)
+    helped: dict[str, Case] = field(default_factory=dict)
+    told: dict[str, list[str]] = field(default_factory=dict)
+    knocks: int = 0
+
+
 @pytest.fixture(scope="module")
-def mended(
-    clinic: Project, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, Case], ...]:
-    """What the guards of the bugs say before the fixes, after, and with answers in them, by the bug's name."""
+def story(
+    clinic: Project,
+    runs: dict[str, Run],
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_port: int,
+    redis_port: int,
+) -> Story:
+    """A copy of the clinic with the runs that meet its bugs; all of them are mended at once."""
     project = Project(Path(shutil.copytree(clinic.root, tmp_path_factory.mktemp("mended") / "clinic")))
     by_name = {placed.name: placed for placed in project.placed()}
     chosen: dict[str, Placed] = {}
     for bug in BUGS:
         (chosen[bug.name],) = [by_name[name] for name, run in runs.items() if _of_bug(run, bug)]
-        project.guard(chosen[bug.name], expect="fix", fix=_expected(bug, runs[chosen[bug.name].name]))
-    before = _said(project, chosen)
+        project.guard(chosen[bug.name], expect="fix", fix=bug.fixed)
+    story = Story(_said(project, chosen))
     apply(project.root)
-    after = _said(project, chosen)
-    answered = {bug.name: chosen[bug.name] for bug in BUGS if bug.answers}
-    for bug in BUGS:
-        if bug.answers:
-            answers = [{"call": call, "reply": reply} for call, reply in bug.answers]
-            project.guard(chosen[bug.name], expect="fix", answers=answers)
-    return before, after, _said(project, answered)
+    story.alone = _said(project, chosen)
+    name_environment(project, _environment(project)["upstream"])
+    variables = _nowhere(project) | {"FLUXRUN_TOKEN": project.fluxrun("token").strip()}
+    with development(project, postgres=postgres_port, redis=redis_port) as there, ThreadPoolExecutor(2) as pool:
+
+        def help_out(bug: Bug) -> list[str]:
+            stock = functools.partial(_execute, there["DEV_POSTGRES"], bug.stock) if bug.stock else None
+            developer = Developer(project, variables | there, bug.replies, stock)
+            developer.follow(chosen[bug.name], story.alone[bug.name].text)
+            return developer.told
+
+        needy = [bug for bug in BUGS if story.alone[bug.name].result != "passed"]
+        story.told = dict(zip([bug.name for bug in needy], pool.map(help_out, needy), strict=True))
+    with ExitStack() as stack:
+        doors = [stack.enter_context(Door(port)) for port in _recorded_ports(clinic)]
+        story.helped = _said(project, chosen)
+    story.knocks = sum(door.knocks for door in doors)
+    return story
 
 
-def _expected(bug: Bug, run: Run) -> dict[str, Any]:
-    """What a developer states: an answer in the place of a refusal, and that what failed isn't tried again."""
-    interactions = run.recording.interactions
-    failed = [number for number, one in enumerate(interactions, start=1) if one.effect and one.error is not None]
-    return {"effects": failed} if bug.error else {"status": 200}
+def _execute(address: str, statement: str) -> None:
+    with psycopg.connect(address) as connection:
+        connection.execute(statement.encode())
 
 
 def _said(project: Project, chosen: dict[str, Placed]) -> dict[str, Case]:
@@ -178,24 +207,33 @@ def _said(project: Project, chosen: dict[str, Placed]) -> dict[str, Case]:
     return {name: case for name, placed in chosen.items() for case in suite.cases if placed.run_id in case.name}
 
 
-def test_a_fix_is_green_with_the_answers_that_it_asks_for(mended: tuple[dict[str, Case], ...]) -> None:
-    """A retry of the upstream and what comes of it; a look-up that nobody had made."""
-    assert {bug.name: "fixed" for bug in BUGS if bug.answers} == {
-        name: case.properties["fluxrun.verdict"] for name, case in mended[2].items()
-    }, "\n".join(case.text for case in mended[2].values())
-
-
-def test_each_bug_is_red_until_it_is_mended(mended: tuple[dict[str, Case], ...]) -> None:
-    """The recorded failure again, for each of them."""
-    before = mended[0]
-    assert {bug.name: "reproduced" for bug in BUGS} == {
-        name: case.properties["fluxrun.verdict"] for name, case in before.items()
-    }
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_each_bug_is_red_until_it_is_mended(bug: Bug, story: Story) -> None:
+    """The recorded failure again."""
+    case = story.red[bug.name]
+    assert ("failed", "reproduced") == (case.result, case.properties["fluxrun.verdict"]), case.text
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_a_fix_leaves_the_failure_behind(bug: Bug, mended: tuple[dict[str, Case], ...]) -> None:
-    """One that asks for nothing new is green; another one names the first call that the recording lacks."""
-    case = mended[1][bug.name]
+def test_a_fix_leaves_the_failure_behind(bug: Bug, story: Story) -> None:
+    """One that asks for nothing new is green; another one names what the recording lacks, and what helps."""
+    case = story.alone[bug.name]
     assert bug.verdict == case.properties["fluxrun.verdict"], case.text
     assert ("asked:" in case.text) == bool(bug.asks)
+    assert bool(suggested(case.text)) == (bug.verdict != "fixed"), case.text
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_fix_is_green_once_its_messages_were_followed(bug: Bug, story: Story) -> None:
+    """Offline, with the outcome that the developer states: every command that was run stood in a message."""
+    case = story.helped[bug.name]
+    told = "\n".join(story.told.get(bug.name, ()))
+    assert ("passed", "fixed") == (case.result, case.properties["fluxrun.verdict"]), f"{told}\n{case.text}"
+
+
+def test_nothing_goes_out_once_a_guard_has_its_help(
+    story: Story, record_property: Callable[[str, object], None]
+) -> None:
+    """The development environment is gone too."""
+    record_property(LIVE_HITS, story.knocks)
+    assert 0 == story.knocks

@@ -15,19 +15,13 @@ import pytest
 from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.testing.live_hits import LIVE_HITS
+from tests.scenarios.developing import Developer, name_environment, suggested
 from tests.scenarios.freight_bugs import BUGS, Bug
 from tests.scenarios.freight_services import development, unreachable
 from tests.scenarios.service import Case, Door, Project, server
 from tests.scenarios.test_freight import REPLAY, VARIABLES, freight, request_of, runs
 
 __all__ = ["freight", "runs"]
-
-_LIVE = """
-[tool.fluxrun.live.dev]
-postgres = "$DEV_POSTGRES"
-redis = "$DEV_REDIS"
-http = {{ "http://127.0.0.1:{port}" = "$DEV_HTTP" }}
-"""
 
 
 @dataclass(slots=True)
@@ -63,7 +57,9 @@ def story(freight: Project, runs: dict[str, Run], tmp_path_factory: pytest.TempP
         bug = BUGS[name]
         beyond = "accept" if bug.help == "accept" else "fail"
         project.guard(placed, expect="fix", fix=_fix(bug, runs[placed.name]), answers=bug.answers, beyond=beyond)
-    story.told = _extended(project, {name: found[name] for name in found if BUGS[name].help == "extend"}, ports[-1])
+    name_environment(project, f"http://127.0.0.1:{ports[-1]}")
+    needy = [name for name in found if BUGS[name].help == "extend"]
+    story.told = _helped(project, {name: (found[name], story.alone[name].text) for name in needy})
     with Door(ports[0]) as database, Door(ports[1]) as cache, Door(ports[-1]) as carriers:
         story.helped = _replayed(project, found)
         story.knocks = database.knocks + cache.knocks + carriers.knocks
@@ -85,10 +81,8 @@ def _replayed(project: Project, found: dict[str, Placed]) -> dict[str, Case]:
     return {name: next(c for c in suite.cases if placed.run_id in c.name) for name, placed in found.items()}
 
 
-def _extended(project: Project, found: dict[str, Placed], port: int) -> dict[str, str]:
-    """What `fluxrun extend` says of each, with a development environment that holds the seed's data."""
-    settings = project.root / "pyproject.toml"
-    settings.write_text(settings.read_text() + _LIVE.format(port=port))
+def _helped(project: Project, needy: dict[str, tuple[Placed, str]]) -> dict[str, str]:
+    """What is said to who follows each message, with a development environment that holds the seed's data."""
     token = project.fluxrun("token").strip()
     with (
         server(project, "carriers:app", FLUXRUN_DISABLED="1") as upstream,
@@ -97,11 +91,12 @@ def _extended(project: Project, found: dict[str, Placed], port: int) -> dict[str
     ):
         variables = addresses | unreachable() | {"FLUXRUN_TOKEN": token}
 
-        def extend(placed: Placed) -> str:
-            options = ("--live", "dev", "--effects")
-            return project.python("-m", "pytest_fluxrun", "extend", placed.run_id, *options, **variables).stdout
+        def follow(placed: Placed, text: str) -> str:
+            developer = Developer(project, variables)
+            developer.follow(placed, text)
+            return "\n".join(developer.told)
 
-        return dict(zip(found, pool.map(extend, found.values()), strict=True))
+        return dict(zip(needy, pool.map(follow, *zip(*needy.values(), strict=True)), strict=True))
 
 
 def test_every_bug_was_recorded(story: Story) -> None:
@@ -123,7 +118,7 @@ def test_fix_alone_is_told_what_it_lacks(name: str, story: Story) -> None:
     case = story.alone[name]
     assert ("failed", "unrecorded") == (case.result, _beyond(case)), case.text
     assert BUGS[name].missing in case.text
-    assert "`fluxrun extend" in case.text
+    assert suggested(case.text), case.text
 
 
 def _beyond(case: Case) -> str:
@@ -136,7 +131,9 @@ def test_guard_is_green_with_the_fix_and_its_help(name: str, story: Story) -> No
     """Offline: by answers in the guard, by those that were asked for once, or since more isn't wanted."""
     case = story.helped[name]
     verdict = "beyond" if BUGS[name].help == "accept" else "fixed"
-    assert ("passed", verdict) == (case.result, case.properties.get("fluxrun.verdict")), story.told.get(name, case.text)
+    assert ("passed", verdict) == (case.result, case.properties.get("fluxrun.verdict")), (
+        f"{story.told.get(name, '')}\n{case.text}"
+    )
 
 
 def test_nothing_goes_out(story: Story, record_property: Callable[[str, object], None]) -> None:

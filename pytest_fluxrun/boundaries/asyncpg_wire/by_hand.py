@@ -24,10 +24,11 @@ from pytest_fluxrun.boundary import Boundary, Call, Picks, Request
 from pytest_fluxrun.context import Clock, Lane, entered
 from pytest_fluxrun.environments import address_of
 from pytest_fluxrun.errors import GuardError
-from pytest_fluxrun.kinds.sql import first_keyword, folded, positions, written_rows
+from pytest_fluxrun.kinds.insertions import inserted
+from pytest_fluxrun.kinds.sql import first_keyword, folded, positions, unlocked, written_rows
 from pytest_fluxrun.values import Value, decode, encode
 
-__all__ = ["asked_anew", "projected", "spoken", "written"]
+__all__ = ["asked_anew", "inserted_there", "projected", "spoken", "written"]
 
 _TIMEOUT_S: Final = 30
 _INTEGERS: Final = {21: "!h", 23: "!i", 20: "!q", 26: "!I"}
@@ -68,10 +69,10 @@ def written(request: Request, reply: Mapping[str, Any]) -> Value:
             why="its parameters' and columns' types are its server's affair",
             next_step="ask a development environment: `fluxrun extend RUN --live NAME`",
         )
-    columns, rows, count = written_rows(reply, "asyncpg")
+    said = written_rows(reply, "asyncpg", request)
     keyword = first_keyword(folded(request["sql"]))
-    status = f"INSERT 0 {count}" if keyword == "INSERT" else f"{keyword} {count}"
-    return {"by_hand": {"columns": columns, "rows": encode(rows), "status": status}}
+    status = f"INSERT 0 {said.count}" if keyword == "INSERT" else f"{keyword} {said.count}"
+    return {"by_hand": {"columns": said.columns, "rows": encode(said.rows), "status": status}}
 
 
 def spoken(value: Value, call: Asked) -> Outcome | None:
@@ -205,9 +206,20 @@ async def _made(connection: Any, request: Request) -> None:
     if "prepare" in request:
         return
     binds, gives = request["binds"] or (), request["driver"].partition(", ")[2]
+    sql = unlocked(folded(request["sql"]))
     if gives == STATUS_ONLY:
-        await connection.execute(request["sql"])
+        await connection.execute(sql)
     elif gives == "1 row":
-        await connection.fetchrow(request["sql"], *binds)
+        await connection.fetchrow(sql, *binds)
     else:
-        await connection.fetch(request["sql"], *binds)
+        await connection.fetch(sql, *binds)
+
+
+def inserted_there(request: Request, number: int, environment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """See `insertions.inserted`; the reads are made in the database that the environment's `postgres` names."""
+
+    def asked(read: Request) -> list[list[str | None]]:
+        rows: list[list[str | None]] = decode(asked_anew({**read, "driver": "asyncpg"}, environment)["rows"])
+        return rows
+
+    return None if "prepare" in request else inserted(request, number, asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -14,10 +15,11 @@ from psycopg import pq
 from pytest_fluxrun.boundaries.libpq.answer import Answer, PlayedResult
 from pytest_fluxrun.boundary import Picks, Request
 from pytest_fluxrun.environments import address_of
-from pytest_fluxrun.kinds.sql import first_keyword, folded, positions, written_rows
+from pytest_fluxrun.kinds.insertions import inserted
+from pytest_fluxrun.kinds.sql import Written, first_keyword, folded, positions, unlocked, written_rows
 from pytest_fluxrun.values import Value, decode, encode_or_opaque
 
-__all__ = ["asked_anew", "projected", "written"]
+__all__ = ["asked_anew", "inserted_there", "projected", "written"]
 
 _TEXT: Final = 25
 _OIDS: Final = {bool: 16, int: 20, float: 701, str: _TEXT, Decimal: 1700, datetime: 1184, date: 1082, time: 1083}
@@ -40,17 +42,17 @@ def projected(value: Value, picks: Picks) -> Value:
 
 def written(request: Request, reply: Mapping[str, Any]) -> Answer:
     """The answer that a guard tells in words; the transaction stays as it is."""
-    columns, rows, count = written_rows(reply, "psycopg")
-    keyword = first_keyword(folded(request["sql"]))
+    said = written_rows(reply, "psycopg", request)
+    count, keyword = said.count, first_keyword(folded(request["sql"]))
     command = f"INSERT 0 {count}" if keyword == "INSERT" else f"{keyword} {count}"
-    oids = [_oid(rows, place) for place in range(len(columns))]
+    oids = [_oid(said, place) for place in range(len(said.columns))]
     result = PlayedResult(
-        int(pq.ExecStatus.TUPLES_OK if columns else pq.ExecStatus.COMMAND_OK),
+        int(pq.ExecStatus.TUPLES_OK if said.columns else pq.ExecStatus.COMMAND_OK),
         command=command.encode(),
         count=count,
-        columns=[name.encode() for name in columns],
+        columns=[name.encode() for name in said.columns],
         described=[[oid, -1, 0, -1, 0, 0] for oid in oids],
-        rows=[[_cell(cell) for cell in row] for row in rows],
+        rows=[[_cell(cell) for cell in row] for row in said.rows],
     )
     answer = Answer([result])
     if request["many"]:
@@ -66,7 +68,7 @@ def asked_anew(request: Request, environment: Mapping[str, Any]) -> Answer:
         psycopg.Error: it can't be reached, or refuses the statement.
     """
     address = address_of(environment, "postgres", request["database"])
-    sql, numbers = _numbered(request["sql"])
+    sql, numbers = _numbered(unlocked(folded(request["sql"])))
     binds = request["binds"] or []
     with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
         connection.execute("BEGIN READ ONLY")
@@ -77,6 +79,11 @@ def asked_anew(request: Request, environment: Mapping[str, Any]) -> Answer:
         if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             raise psycopg.errors.error_from_result(result)
         return Answer([result])
+
+
+def inserted_there(request: Request, number: int, environment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """See `insertions.inserted`; the reads are made in the database that the environment's `postgres` names."""
+    return inserted(request, number, lambda read: decode(asked_anew(read, environment).dump()["rows"]))
 
 
 def _numbered(sql: str) -> tuple[str, list[int]]:
@@ -98,8 +105,13 @@ def _bind(bind: Any) -> str | bytes | None:
     return ("t" if bind else "f") if isinstance(bind, bool) else str(bind)
 
 
-def _oid(rows: list[list[Any]], place: int) -> int:
-    kinds = [type(row[place]) for row in rows if row[place] is not None]
+def _oid(said: Written, place: int) -> int:
+    named = said.types.get(said.columns[place])
+    if named is not None:
+        with suppress(KeyError):  # a type of the database's own, whose values psycopg loads as texts
+            return psycopg.adapters.types.get_oid(named)
+        return _TEXT
+    kinds = [type(row[place]) for row in said.rows if row[place] is not None]
     return _OIDS.get(kinds[0], _TEXT) if kinds else _TEXT
 
 

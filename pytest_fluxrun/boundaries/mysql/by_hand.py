@@ -29,8 +29,14 @@ KEEPS_STATUS: Final = "keeps_status"
 """Key of a stored answer that tells nothing of the connection's transaction."""
 _TIMEOUT_S: Final = 30
 _TEXT: Final = 253
-_TYPES: Final = {bool: 1, int: 8, float: 5, str: _TEXT, Decimal: 246, datetime: 12, date: 10, time: 11}
+_DECIMAL: Final = 246
+_TYPES: Final = {bool: 1, int: 8, float: 5, str: _TEXT, Decimal: _DECIMAL, datetime: 12, date: 10, time: 11}
 """The type that a value of a guard has in MySQL: TOML's own ones, and Decimal."""
+_NAMED: Final = {
+    "tinyint": 1, "int": 3, "bigint": 8, "double": 5, "varchar": _TEXT, "decimal": _DECIMAL,
+    "datetime": 12, "date": 10, "time": 11,
+}  # fmt: skip
+"""What `types` of a guard's reply may name."""
 _UTF8MB4: Final = 45
 _BINARY: Final = 63
 
@@ -49,19 +55,20 @@ class Words:
     insert_id: int
 
     @classmethod
-    def of(cls, reply: Mapping[str, Any], driver: str) -> Words:
-        """`rows`, `count`, and `lastrowid`.
+    def of(cls, reply: Mapping[str, Any], driver: str, request: Request) -> Words:
+        """`rows`, `count`, `types`, and `lastrowid`.
 
         Raises:
             GuardError: it is no answer.
         """
         told = {key: said for key, said in reply.items() if key != "lastrowid"}
-        columns, rows, count = sql.written_rows(told, driver)
+        said = sql.written_rows(told, driver, request)
         number = reply.get("lastrowid", 0)
         if type(number) is not int:
             raise _no_value(number, "`lastrowid` is a number")
-        types = [_type_of([row[place] for row in rows]) for place in range(len(columns))]
-        return cls(columns, types, [tuple(map(_cell, row)) for row in rows], count, number)
+        kinds = [_type_of(said, place) for place in range(len(said.columns))]
+        rows = [tuple(map(_cell, row, kinds)) for row in said.rows]
+        return cls(said.columns, kinds, rows, said.count, number)
 
 
 def made_up(request: Request, number: int) -> dict[str, Any] | None:
@@ -85,12 +92,19 @@ def packets_of(words: Words) -> Value:
     return {**dump_results(joined(bodies)), KEEPS_STATUS: True}
 
 
-def _type_of(column: list[Any]) -> int:
-    kinds = [type(cell) for cell in column if cell is not None]
-    return _TYPES.get(kinds[0], _TEXT) if kinds else _TEXT
+def _type_of(said: sql.Written, place: int) -> int:
+    """A column's type: as named, else that of its first value."""
+    name = said.types.get(said.columns[place])
+    if name is None:
+        return next((_TYPES.get(type(row[place]), _TEXT) for row in said.rows if row[place] is not None), _TEXT)
+    if name not in _NAMED:
+        raise _no_value(name, f"as a type of MySQL's, `types` may name {', '.join(_NAMED)}")
+    return _NAMED[name]
 
 
-def _cell(cell: Any) -> Any:
+def _cell(cell: Any, kind: int) -> Any:
+    if kind == _DECIMAL and isinstance(cell, str | int | float):
+        return Decimal(str(cell))
     if isinstance(cell, bool):
         return int(cell)
     if isinstance(cell, datetime):  # MySQL's have no zone

@@ -53,8 +53,7 @@ class MysqlLibrary(Boundary[Any]):
 
     def answer(self, request: Request, reply: Mapping[str, Any]) -> Value:
         """See `Words.of`."""
-        del request
-        return packets_of(Words.of(reply, self.name))
+        return packets_of(Words.of(reply, self.name, request))
 
     def sketch(self, request: Request, number: int) -> Mapping[str, Any] | None:
         """See `by_hand.made_up`."""

@@ -83,11 +83,11 @@ class Outcome:
     @classmethod
     def written(cls, request: Request, reply: Mapping[str, Any]) -> Outcome:
         """The outcome that a guard tells in words: `kinds.sql.written_rows`, and `lastrowid`."""
-        columns, rows, count = written_rows({key: reply[key] for key in reply if key != "lastrowid"}, "sqlite3")
+        said = written_rows({key: reply[key] for key in reply if key != "lastrowid"}, "sqlite3", request)
         outcome = cls(in_transaction=first_keyword(folded(request["sql"])) not in ("SELECT", "VALUES"))
-        outcome.columns = tuple(columns) or None
-        outcome.add(map(tuple, rows))
-        outcome.rowcount = outcome.rowcount_end = -1 if columns else count
+        outcome.columns = tuple(said.columns) or None
+        outcome.add(map(tuple, said.rows))
+        outcome.rowcount = outcome.rowcount_end = -1 if said.columns else said.count
         outcome.lastrowid = reply.get("lastrowid")
         outcome.ended = True
         return outcome
