@@ -152,6 +152,18 @@ class RecordedLane:
                 return (True, queue.popleft()) if fits(queue[0]) else (False, None)
         return False, None
 
+    def ahead(self, after: int, latest: int) -> tuple[int, RecordedSegment] | None:
+        """The first later segment with reads that are left, and the interaction that it follows.
+
+        Args:
+            after: the interaction after which the lane is.
+            latest: the number of the segment from which a read was served last.
+        """
+        for interaction, segment in self.segments.items():
+            if interaction > after and segment.number >= latest and segment.next() is not None:
+                return interaction, segment
+        return None
+
     def _recorded_key(self, reader: Reader) -> _Key:
         """The reader's place as recorded: its own, or one under an older name that no other place has taken over."""
         key = (reader.function, reader.where)

@@ -1,7 +1,8 @@
 """Timeline: serves a recording's clock and entropy reads to the lanes of one replay, value by value.
 
-In step it is exact, bit for bit. A clock read that the recording lacks lies between its neighbours and moves the run's
-virtual clock; an entropy read that it lacks comes from a generator keyed by the run id. Both are noted as drift.
+In step it is exact, bit for bit, also where a recorded look-up isn't made, for what it gave is in a cache already. A
+clock read that the recording lacks lies between its neighbours and moves the run's virtual clock; an entropy read that
+it lacks comes from a generator keyed by the run id. Both are noted as drift.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import operator
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
 from types import FrameType
 from typing import Any
@@ -20,7 +22,14 @@ from pytest_fluxrun.context import Clock
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.instants import CLOCKS, Origin, instant_of, served, shown_at, utc_offset_of
 from pytest_fluxrun.places import is_infrastructure, is_relay, past_libraries, place_of, split_place
-from pytest_fluxrun.replaying.recorded_reads import ClockRead, Reader, RecordedLane, clock_reads, recorded_lanes
+from pytest_fluxrun.replaying.recorded_reads import (
+    ClockRead,
+    Reader,
+    RecordedLane,
+    RecordedSegment,
+    clock_reads,
+    recorded_lanes,
+)
 from pytest_fluxrun.replaying.secret_operands import SecretOperands
 from pytest_fluxrun.run import Recording
 
@@ -34,6 +43,17 @@ _Path = tuple[tuple[str, int], ...]
 _Position = tuple[int, ...]
 
 _readers: dict[tuple[str, int, int], Reader] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A clock read served from beyond calls that weren't made: where the lane was, to go back if they are made yet."""
+
+    interaction: int
+    segment: RecordedSegment
+    taken: int
+    latest: int
+    reader: Reader
 
 
 class Timeline:
@@ -69,7 +89,7 @@ class Timeline:
         self._observe = observe
         self._observed: set[tuple[DriftKind, str, str]] = set()
         self._recorded = recorded_lanes(recording)
-        self._interaction_lanes = [interaction.lane for interaction in recording.interactions]
+        self._interactions = recording.interactions
         self._by_path = {lane.path: index for index, lane in enumerate(recording.lanes)}
         self._by_position = {lane.position: index for index, lane in enumerate(recording.lanes)}
         self._claimed: dict[int, LaneReads] = {}
@@ -102,11 +122,16 @@ class Timeline:
         """
         with self.lock:
             reads = self._live.get(path) or self.ambient_for(path, position)
-            index = self._interaction_lanes[interaction]
+            index = self._interactions[interaction].lane
             if not reads.certain and index not in self._claimed:
                 self._claim(reads, index, certain=True)
             if reads.index == index:
-                reads.after = interaction
+                reads.go_on(interaction)
+
+    def only_reads(self, lane: int, after: int, until: int) -> bool:
+        """Whether no effect of a recorded lane lies beyond one of its interactions, up to another one."""
+        between = self._interactions[after + 1 : until + 1]
+        return not any(interaction.effect and interaction.lane == lane for interaction in between)
 
     def observe(self, kind: DriftKind, reader: Reader) -> None:
         """Note a drift, once per kind and place."""
@@ -145,6 +170,7 @@ class LaneReads:
         self._timeline = timeline
         self._path = path
         self._latest_segment = -1
+        self._ahead: list[_Ahead] = []
         self._still = 0
         self._floors: dict[int, int] = {}
         self._added: dict[tuple[str, str], int] = {}
@@ -174,6 +200,15 @@ class LaneReads:
         with timeline.lock:
             return self._draw(_reader(function, frame), arguments)
 
+    def go_on(self, interaction: int) -> None:
+        """A recorded interaction of the lane was served: the reads of its segment come next. The lock is held."""
+        self.after = interaction
+        for ahead in reversed(self._ahead):
+            if interaction <= ahead.interaction:  # the call was made all the same, and its reads will be made again
+                ahead.segment.taken, self._latest_segment = ahead.taken, ahead.latest
+                self._timeline.observe(DriftKind.CLOCK_INTERPOLATED, ahead.reader)
+        self._ahead.clear()
+
     # -- clock ---------------------------------------------------------------------------------------------------------
 
     def _clock_read(self, reader: Reader, arguments: tuple[Any, ...]) -> Any:
@@ -181,6 +216,8 @@ class LaneReads:
         segment = self.recorded.segments.get(self.after)
         in_order = segment is not None and segment.number >= self._latest_segment
         read = segment.take(reader) if segment is not None and in_order else None
+        if read is None and (segment is None or not in_order or segment.next() is None):
+            segment, read = self._take_ahead(reader) or (segment, None)
         if segment is not None and read is not None:
             offset_ns = instant_of(read.function, read.form, timeline.origin)
             floor_ns = self._floors.get(timeline.origin.of(reader.function))
@@ -195,6 +232,19 @@ class LaneReads:
         offset_ns = self._between(segment.next() if segment is not None and in_order else None)
         self._floors[timeline.origin.of(reader.function)] = offset_ns
         return shown_at(reader.function, offset_ns, timeline.origin, timeline.utc_offset_s, arguments)
+
+    def _take_ahead(self, reader: Reader) -> tuple[RecordedSegment, ClockRead] | None:
+        """The lane's next recorded read, if it is the reader's and only reads of the outside lie before it."""
+        found = None if self.index is None else self.recorded.ahead(self.after, self._latest_segment)
+        if found is None or self.index is None or not self._timeline.only_reads(self.index, self.after, found[0]):
+            return None
+        interaction, segment = found
+        upcoming = segment.next()
+        if upcoming is None or (upcoming.function, upcoming.where) != (reader.function, reader.where):
+            return None
+        self._ahead.append(_Ahead(interaction, segment, segment.taken, self._latest_segment, reader))
+        segment.taken += 1
+        return segment, upcoming
 
     def _between(self, upcoming: ClockRead | None) -> int:
         """An instant after all that the lane has seen, and before the next recorded read while there is room."""

@@ -10,6 +10,7 @@ from typing import Any
 from tests.entries.web_behaviours import Answer, WebRequest
 
 _PATIENCE_S = 15
+_OF_THE_MOMENT = frozenset({"date", "expires", "server"})
 
 
 class _Peer:
@@ -61,9 +62,7 @@ async def request(app: Any, asked: WebRequest) -> Answer:
     )
     return Answer(
         status=start.get("status"),
-        headers=tuple(
-            sorted((name.lower(), value) for name, value in headers if name.lower() not in {"date", "server"})
-        ),
+        headers=tuple(sorted((name.lower(), value) for name, value in headers if name.lower() not in _OF_THE_MOMENT)),
         body=peer.body,
         raised=raised,
     )

@@ -212,6 +212,57 @@ def test_reordered_calls_keep_ids_and_a_forward_clock() -> None:
     assert times == sorted(times)
 
 
+CACHED = """
+    import time
+    def main():
+        first = time.time()
+        crossed(0)
+        seen = [time.time_ns(), time.time_ns()]
+        crossed(1)
+        return first, seen, time.monotonic_ns()
+"""
+
+
+@pytest.mark.parametrize("skipped", ["crossed(0)", "crossed(1)"])
+def test_a_look_up_that_is_not_made_leaves_the_reads_exact(skipped: str) -> None:
+    """A cache may be warm at replay that was cold in production, in a process that has replayed other runs."""
+    recorded, recording = record(program(CACHED))
+
+    replayed = replay(recording, program(CACHED.replace(skipped, "pass")))
+
+    assert recorded == replayed.result
+    assert () == replayed.drifts
+
+
+def test_clock_read_beyond_an_effect_that_is_not_made_lies_before_it() -> None:
+    """Only what changes nothing may be left out without a trace."""
+    recorded, recording = record(program(CACHED))
+    interactions = tuple(replace(one, effect=True) for one in recording.interactions)
+
+    replayed = replay(replace(recording, interactions=interactions), program(CACHED.replace("crossed(0)", "pass")))
+
+    assert recorded[0] * 1e9 <= replayed.result[1][0] < recorded[1][0]
+    assert {DriftKind.CLOCK_INTERPOLATED} == {kind for kind, _ in replayed.drifts}
+
+
+def test_read_that_is_made_before_its_look_up_and_again_after_it() -> None:
+    """The added one can't be told from the recorded one before the call comes: both see the recorded instant."""
+    source = """
+        import time
+        def now(): return time.time_ns()
+        def main():
+            first = now()
+            crossed(0)
+            return first, now()
+    """
+    recorded, recording = record(program(source))
+
+    replayed = replay(recording, program(source.replace("crossed(0)", "added = now(); crossed(0)")))
+
+    assert recorded == replayed.result
+    assert {DriftKind.CLOCK_INTERPOLATED} == {kind for kind, _ in replayed.drifts}
+
+
 LANES = """
     import os, time
     def work(name):

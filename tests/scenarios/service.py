@@ -13,7 +13,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -149,11 +149,47 @@ class Door:
     def _count(self) -> None:
         while True:
             try:
-                visitor, _ = self._listener.accept()
+                visitor, (_, port) = self._listener.accept()
             except OSError:
                 return
-            self.knocks += 1
+            self.knocks += not _is_strangers(port)
             visitor.close()
+
+
+def _is_strangers(port: int) -> bool:
+    """Whether a connection comes from another worker of the session: a client that still looks for a server of its own.
+
+    The port was that one's before. Who can't be found is no stranger.
+    """
+    inode = next((fields[9] for fields in _connections() if int(fields[1].rpartition(":")[2], 16) == port), None)
+    holders = [
+        pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if f"socket:[{inode}]" in _held_by(pid)
+    ]
+    above = {one for pid in holders for one in _ancestors(pid)}
+    return os.getppid() in above and os.getpid() not in above
+
+
+def _held_by(pid: int) -> set[str]:
+    """What a process has open, as the kernel names it."""
+    held = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                held.add(str(descriptor.readlink()))
+    return held
+
+
+def _connections() -> Iterator[list[str]]:
+    """The lines of the kernel's table of IPv4 connections."""
+    yield from (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    """A process and those above it."""
+    with suppress(OSError):
+        while pid:
+            yield pid
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def free_port() -> int:
