@@ -54,7 +54,8 @@ def hypercorn_serving(app: Any) -> Iterator[tuple[str, int]]:
     """An app on hypercorn."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = hypercorn.config.Config()
-    config.bind = [f"fd://{listening.fileno()}"]
+    address = listening.getsockname()
+    config.bind = [f"fd://{listening.detach()}"]  # hypercorn closes it: by then the number may be another one's
     config.errorlog = config.accesslog = None
     config.graceful_timeout = _PATIENCE_S
     ended = threading.Event()
@@ -68,11 +69,10 @@ def hypercorn_serving(app: Any) -> Iterator[tuple[str, int]]:
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield listening.getsockname()
+        yield address
     finally:
         ended.set()
         thread.join(_PATIENCE_S)
-        listening.close()
 
 
 def over_http(serving: Serving) -> Callable[[Any, WebRequest], Answer]:

@@ -411,10 +411,16 @@ def test_tasks_left_behind_are_cancelled_with_the_run(replay):
 def test_kill_ends_a_hanging_coroutine_and_the_loop_serves_the_next(new_replay):
     """A future that nobody resolves, with a thread and a pool job that wait too."""
     hanging, following = new_replay(), new_replay()
-    killer = threading.Timer(0.05, hanging.clock.kill)
-    thread_ended = threading.Event()
+    begun, thread_ended = threading.Event(), threading.Event()
+
+    def kill():
+        begun.wait(5)
+        hanging.clock.kill()
+
+    killer = threading.Thread(target=kill)
 
     def waits():
+        begun.set()
         try:
             threading.Event().wait()
         finally:
