@@ -90,6 +90,18 @@ def test_every_way_of_reading_gives_the_same(http_outside: Any, way: str) -> Non
     assert expected == again
 
 
+def test_end_that_came_with_the_last_chunk_is_no_piece_of_its_own(canned: Any) -> None:
+    """The end of the body is an empty piece where it came later than the last chunk, and only there."""
+
+    async def body() -> Any:
+        async with aiohttp.ClientSession() as session, session.get(f"{canned.url}/trailers") as response:
+            return [chunk async for chunk in response.content.iter_chunks()]
+
+    expected, again = both(canned, body)
+
+    assert [(b"hello", True), (b" world", True)] == expected == again
+
+
 def test_slow_reader_holds_a_large_body_back(http_outside: Any) -> None:
     """With a small buffer the played connection pauses as a real one does, and all bytes come."""
 

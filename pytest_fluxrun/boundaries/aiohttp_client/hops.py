@@ -14,7 +14,7 @@ from pytest_fluxrun.boundaries.aiohttp_client.errors import Unanswered
 from pytest_fluxrun.boundaries.http.exchange import Exchange
 from pytest_fluxrun.boundaries.http.push import PushPlayback, SilentTransport
 from pytest_fluxrun.boundaries.http.stepwise import Stepwise
-from pytest_fluxrun.boundaries.http.wire import CONTINUE, framed_head, unframed
+from pytest_fluxrun.boundaries.http.wire import CONTINUE, Framing, framed_head, unframed
 from pytest_fluxrun.boundaries.websocket.channel import next_number
 from pytest_fluxrun.boundary import Boundary
 from pytest_fluxrun.context import entered, virtual_clock
@@ -85,8 +85,14 @@ class Tee(Exchange):
             plain.chunks.append(chunk)
             plain.times_ns.append(max(0, time_ns - self.answered_ns))
         plain.end, plain.error, plain.connection = self.end, self.error, self.connection
-        plain.ended_ns = max(0, self.ended_ns - self.answered_ns)
+        plain.ended_ns = max(0, self._over_ns() - self.answered_ns)
         return plain
+
+    def _over_ns(self) -> int:
+        """When the end was there: where the framing tells it, with the last bytes, however late the parser saw it."""
+        framing = Framing.of(self.headers)
+        told = self.end == "eof" and self.times_ns and (framing.chunked or framing.sized)
+        return self.times_ns[-1] if told else self.ended_ns
 
 
 class LiveHop:
