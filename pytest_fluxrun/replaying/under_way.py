@@ -37,7 +37,8 @@ class UnderWay:
         ended_ns = interaction.ended_ns + settling_ns
         due_ns = now_ns + max(0, ended_ns - interaction.started_ns)
         with self._lock:
-            due_ns = max(self._in_order(due_ns, ended_ns), now_ns)
+            if self._ends:
+                due_ns = max(self._in_order(due_ns, ended_ns), now_ns)
             ticket = next(self._tickets)
             self._ends[ticket] = (due_ns, ended_ns)
         return ticket, (due_ns - now_ns) / 1e9

@@ -12,6 +12,7 @@ import math
 import pathlib
 import uuid
 import zoneinfo
+from binascii import a2b_base64
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -118,10 +119,10 @@ BY_TEXT: Final[dict[str, Callable[[str], Any]]] = {
     "complex": complex,
     "int": lambda text: int(text, 16),
     "float": float,
-    "surrogates": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
-    "bytes": base64.b64decode,
-    "bytearray": lambda text: bytearray(base64.b64decode(text)),
-    "memoryview": lambda text: memoryview(base64.b64decode(text)),
+    "surrogates": lambda text: a2b_base64(text).decode("utf-8", "surrogatepass"),
+    "bytes": a2b_base64,
+    "bytearray": lambda text: bytearray(a2b_base64(text)),
+    "memoryview": lambda text: memoryview(a2b_base64(text)),
 }
 """Tags whose content is a string, with the function that reads it."""
 

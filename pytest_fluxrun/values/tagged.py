@@ -247,13 +247,23 @@ class _Decoder:
                 "a recorded value can't be read", why=f"it is nested deeper than {_MAX_JSON_DEPTH} levels"
             )
         if kind is list:
-            decoded: Any = [self.value(item) if type(item) in _NESTED else item for item in value]
+            decoded: Any = self._items(value)
         elif (tag := value.get("~")) is None:
             decoded = {key: self.value(item) if type(item) in _NESTED else item for key, item in value.items()}
         else:
             decoded = self._tagged(tag, value)
         self.depth -= 1
         return decoded
+
+    def _items(self, values: list[Value]) -> list[Any]:
+        """A list's; rows of a table are lists of values without a level of their own."""
+        items = []
+        for item in values:
+            if type(item) is dict and (read := BY_TEXT.get(item.get("~", ""))) is not None:
+                items.append(read(item["v"]))
+            else:
+                items.append(self.value(item) if type(item) in _NESTED else item)
+        return items
 
     def _tagged(self, tag: str, value: dict[str, Value]) -> Any:
         content = value["v"]

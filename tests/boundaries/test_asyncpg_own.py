@@ -16,8 +16,9 @@ from pytest_fluxrun import patching, registry
 from pytest_fluxrun.boundaries.asyncio import boundary as asyncio_boundary
 from pytest_fluxrun.boundaries.asyncpg import boundary
 from pytest_fluxrun.boundaries.asyncpg_wire.fields import joined, parted
+from pytest_fluxrun.boundaries.asyncpg_wire.outcome import Outcome
 from pytest_fluxrun.context import entered
-from pytest_fluxrun.errors import UnrecordedCall
+from pytest_fluxrun.errors import DamagedBundle, UnrecordedCall
 from pytest_fluxrun.kinds.sql import SQL
 from pytest_fluxrun.recording.dumping import dump_preamble
 from pytest_fluxrun.recording.earlier import EarlierReads
@@ -388,3 +389,12 @@ def test_requests_are_for_people_and_name_the_driver(server: Forwarded):
 def test_field_is_put_together_as_it_came(data: bytes, oid: int):
     """Whatever a value is, its parts give its bytes back."""
     assert data == joined(parted(data, oid), oid)
+
+
+@pytest.mark.parametrize(
+    "rows", [[["one"]], [["one"], 5], [["one"], [{"~": "bytes", "v": "A"}]], {"~": "set", "v": []}]
+)
+def test_answer_that_lacks_rows_is_damaged(rows: Any) -> None:
+    """Of the rows that its messages count, one isn't there or isn't a row."""
+    with pytest.raises(DamagedBundle, match="answer of PostgreSQL can't be read"):
+        Outcome.load({"columns": ["name"], "types": [25], "rows": rows, "messages": [["D", 2], ["C", "SELECT 2"]]})

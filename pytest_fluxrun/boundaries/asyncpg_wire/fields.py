@@ -9,7 +9,18 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-__all__ = ["COPY_SIGNATURE", "JSON", "JSONB", "JSONB_VERSION", "copied", "joined", "parted", "printable", "sized"]
+__all__ = [
+    "COPY_SIGNATURE",
+    "JSON",
+    "JSONB",
+    "JSONB_VERSION",
+    "NULL",
+    "copied",
+    "joined",
+    "parted",
+    "printable",
+    "sized",
+]
 
 _BINARY: Final = frozenset({
     16, 17, 20, 21, 23, 26, 27, 28, 29, 600, 601, 602, 603, 604, 628, 650, 700, 701, 718, 774, 790, 829, 869,
@@ -24,7 +35,8 @@ JSONB_VERSION: Final = b"\x01"
 COPY_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0"
 """What a COPY in the binary format begins with; flags and the length of an extension follow."""
 _COPY_HEAD: Final = len(COPY_SIGNATURE) + 8
-_NULL: Final = b"\xff\xff\xff\xff"
+NULL: Final = b"\xff\xff\xff\xff"
+"""The length of a field that is NULL."""
 _INT: Final = struct.Struct("!i")
 _COUNT: Final = struct.Struct("!h")
 _ARRAY: Final = struct.Struct("!iiI")
@@ -36,7 +48,7 @@ _CONTROLS: Final = frozenset(map(chr, range(32))) - set("\t\n\r\f\b")
 
 def sized(data: bytes | None) -> bytes:
     """A field's bytes after their length, as rows, arrays and composites hold it."""
-    return _NULL if data is None else _INT.pack(len(data)) + data
+    return NULL if data is None else _INT.pack(len(data)) + data
 
 
 def parted(data: bytes | None, oid: int, depth: int = 0) -> Any:

@@ -7,6 +7,7 @@ themselves lie apart. Between the pieces in which a COPY came stands `PIECE`.
 from __future__ import annotations
 
 import struct
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -15,12 +16,13 @@ from pytest_fluxrun.boundaries.asyncpg_wire.fields import (
     JSON,
     JSONB,
     JSONB_VERSION,
+    NULL,
     copied,
     joined,
     parted,
     printable,
-    sized,
 )
+from pytest_fluxrun.values import decode
 
 __all__ = ["PIECE", "answer_of", "pieces_of", "said", "split"]
 
@@ -89,7 +91,11 @@ def answer_of(
 
 
 def pieces_of(messages: Iterable[Any], rows: Iterable[Sequence[Any]], types: Sequence[int]) -> list[bytes]:
-    """The bytes of stored messages, in the pieces that they came in."""
+    """The bytes of stored messages, in the pieces that they came in.
+
+    Args:
+        rows: their fields as Values, or what those stand for.
+    """
     pieces: list[bytes] = []
     parts: list[bytes] = []
     following = iter(rows)
@@ -102,7 +108,7 @@ def pieces_of(messages: Iterable[Any], rows: Iterable[Sequence[Any]], types: Seq
         content: Any
         kind, content = (message, None) if isinstance(message, str) else message
         if kind == "D":
-            parts += (said("D", _row_body(next(following), types)) for _ in range(content))
+            parts += [said("D", _row_body(next(following), types)) for _ in range(content)]
         else:
             parts.append(said(kind, _written(kind, content)))
     if parts:
@@ -157,8 +163,14 @@ def _fields(body: bytes, count: int) -> Iterator[bytes | None]:
 
 
 def _row_body(row: Sequence[Any], types: Sequence[int]) -> bytes:
-    fields = (sized(joined(field, oid)) for field, oid in zip(row, types, strict=True))
-    return _COUNT.pack(len(row)) + b"".join(fields)
+    parts = [_COUNT.pack(len(row))]
+    for field, oid in zip(row, types, strict=True):
+        if type(field) is dict and field.get("~") == "bytes":
+            data: bytes | None = a2b_base64(field["v"])
+        else:
+            data = field if type(field) is bytes else joined(decode(field), oid)
+        parts.append(NULL if data is None else _LENGTH.pack(len(data)) + data)
+    return b"".join(parts)
 
 
 def _read(kind: str, body: bytes) -> Any:

@@ -94,8 +94,8 @@ class Outcome:
         try:
             if "~" in value:
                 decode(value)
-            messages = decode(value["messages"])
-            pieces = _stages_of(messages, decode(value["rows"]), value["types"])
+            messages, rows = decode(value["messages"]), value["rows"]
+            pieces = _stages_of(messages, rows if type(rows) is list else decode(rows), value["types"])
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise DamagedBundle("a recorded answer of PostgreSQL can't be read", why=repr(error)) from error
         outcome.stages = pieces
