@@ -17,7 +17,7 @@ from psycopg import errors, pq
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.boundaries.libpq.answer import Answer, Failed
-from pytest_fluxrun.boundaries.libpq.driving import Crossing, Driven
+from pytest_fluxrun.boundaries.libpq.driving import Crossing
 from pytest_fluxrun.boundaries.libpq.local import local_answer
 from pytest_fluxrun.boundaries.libpq.played import PlayedConnection
 from pytest_fluxrun.boundaries.libpq.side import Side, parameters_of, side_of
@@ -154,31 +154,29 @@ class Exchanges:
         return execute
 
     def _recorded(self, sent: Sent, pgconn: Any, original: Callable[..., Any]) -> Any:
-        answer = Answer(before=sent.before)
-        live = functools.partial(self._live, sent, answer, pgconn, original)
+        answer = sent.side.answer = Answer(before=sent.before)
+        pending = sent.asked.session.begin(self.boundary, Call(sent.asked.form))
         try:
-            yield from sent.asked.session.acall(self.boundary, Call(sent.asked.form), live).__await__()
-        except Failed:
-            pass  # psycopg makes its error of the results
-        except asyncio.CancelledError:
-            if not answer.given_up:
+            try:
+                answer.results = yield from original(pgconn)
+            except errors.Error as error:
+                answer.failure = error
+            if answer.given_up:  # psycopg has had the statement cancelled, and has read what came of that
+                raise asyncio.CancelledError
+            settled(answer, sent.asked.sql, pgconn)
+        except BaseException as error:
+            pending.fail(error)
+            given_up = answer.given_up and isinstance(error, asyncio.CancelledError)
+            if not (given_up or isinstance(error, Failed)):  # psycopg makes its error of the results
                 raise
+        else:
+            pending.end(answer)
+        finally:
+            sent.side.answer = None
         if answer.results and answer.results[-1].status in _COPIES:
             answer.begin_copy(sent.asked.sql)
             self.open[pgconn] = sent, answer
         return results_of(answer)
-
-    async def _live(self, sent: Sent, answer: Answer, pgconn: Any, original: Callable[..., Any]) -> Answer:
-        sent.side.answer = answer
-        try:
-            answer.results = await Driven(original(pgconn))
-        except errors.Error as error:
-            answer.failure = error
-        finally:
-            sent.side.answer = None
-        if answer.given_up:  # psycopg has had the statement cancelled, and now reads what came of that
-            raise asyncio.CancelledError
-        return settled(answer, sent.asked.sql, pgconn)
 
     def _prepared(self, sent: Sent, pgconn: Any, original: Callable[..., Any]) -> Any:
         """Preparing crosses only where it fails: as the statement that it was for."""
