@@ -256,7 +256,7 @@
     make("h2", {}, titleOf(run)),
   ];
 
-  const fact = (name, ...said) => (said.some(Boolean) ? make("div", {}, make("dt", {}, name), make("dd", {}, ...said)) : "");
+  const fact = (name, ...said) => (said.some(Boolean) ? make("div", { class: name === "Guard" && said.length > 1 ? "wide" : "" }, make("dt", {}, name), make("dd", {}, ...said)) : "");
 
   const facts = (run) => {
     const guard = run.guard;
@@ -266,7 +266,7 @@
       fact("Run", make("code", {}, run.run_id)),
       fact("Entry", run.entry, run.entry_place ? make("code", { class: "sub" }, ` ${run.entry_place.path}:${run.entry_place.line}`) : ""),
       fact("Recorded", utc(run.recorded_at_utc), run.recorded_release ? ` on ${run.recorded_release}` : ""),
-      fact("Guard", guard ? make("code", {}, guard.path) : "none", expects ? make("div", { class: "sub" }, expects) : ""),
+      guard ? fact("Guard", make("code", {}, guard.path), make("div", { class: "sub" }, expects)) : fact("Guard", "none"),
       fact("Not compared", ...(guard?.ignored ?? []).map((path) => make("div", {}, make("code", {}, path)))),
       fact("Allowed drift", ...(guard?.allowed ?? []).map((rule) => make("div", {}, make("code", {}, rule)))),
       fact("Confirmed", confirmed(run.confirmation)),
@@ -508,7 +508,7 @@
     byId("project").textContent = report.project;
     document.title = `${report.project}: FluxRun report`;
     const versions = Object.entries(session.versions ?? {}).map(([name, version]) => `${name} ${version}`);
-    byId("session").append([utc(session.started_at_utc), `took ${session.duration_s} s`, `exit code ${session.exit_status}`].join(" · "), make("span", { class: "more" }, versions.map((version) => ` · ${version}`).join("")));
+    byId("session").append([utc(session.started_at_utc), `took ${session.duration_s.toFixed(1)} s`, `exit code ${session.exit_status}`].join(" · "), make("span", { class: "more" }, versions.map((version) => ` · ${version}`).join("")));
     const wrong = [session.complete ? "" : `Incomplete: ${session.incomplete_because}.`, session.gate ?? ""].filter(Boolean).join(" ");
     byId("alert").textContent = wrong;
     byId("alert").hidden = !wrong;
