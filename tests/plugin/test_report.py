@@ -154,6 +154,41 @@ def test_crashed_worker_is_an_error_of_its_run(kiosk: Kiosk) -> None:
     assert ("error", "crashed", "refund") == (run.outcome, run.reason, run.entry)
 
 
+def test_killed_session_leaves_no_earlier_report(kiosk: Kiosk) -> None:
+    """The file of the session before isn't taken for that of one that nobody could end."""
+    kiosk.keep_only("refund")
+    kiosk.replay(*_asked())
+    before = _report(kiosk)
+    kiosk.edit("service.py", "    current = rate()\n", "    os._exit(3)\n")
+
+    kiosk.python("-m", "pytest", "-p", "fluxrun", "--fluxrun-dir=runs", *_asked(), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+    after = _report(kiosk)
+    assert [True, False] == [before.session.complete, after.session.complete]
+    assert ("the session has not ended", ()) == (after.session.incomplete_because, after.runs)
+
+
+_FULL_DISK = """
+import pathlib, shutil, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish():
+    shutil.rmtree("out")
+    pathlib.Path("out").write_text("")
+"""
+
+
+def test_report_that_can_t_be_written_at_the_end_fails_the_session(kiosk: Kiosk) -> None:
+    """All runs pass, and yet the exit code isn't 0: who waits for the report would wait in vain."""
+    kiosk.keep_only("quote")
+    kiosk.write("conftest.py", _FULL_DISK)
+
+    suite = kiosk.replay(*_asked())
+
+    assert (1, {"passed": 2}) == (suite.exit_code, suite.results)
+    assert "can't be written: File exists" in suite.line("fluxrun: the report")
+
+
 def _as_file(root: Path) -> None:
     (root / "out").write_text("")
 
