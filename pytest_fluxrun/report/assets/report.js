@@ -251,7 +251,7 @@
       "div", { class: "heading" },
       make("button", { type: "button", class: "back", onclick: backToList }, "← Runs"),
       make("span", { class: `badge ${toneOf(run)}` }, icon(verdictOf(run)), labelOf(run)),
-      make("span", { class: "quiet" }, [run.reason !== verdictOf(run) && run.reason, run.duration_s && `replayed in ${(run.duration_s * 1000).toFixed(0)} ms`].filter(Boolean).join(" · ")),
+      make("span", { class: "quiet" }, [run.reason !== verdictOf(run) && run.reason, run.duration_s && `${run.calls_replayed != null || run.replayed_outcome ? "replayed in" : "took"} ${(run.duration_s * 1000).toFixed(0)} ms`].filter(Boolean).join(" · ")),
     ),
     make("h2", {}, titleOf(run)),
   ];
@@ -394,6 +394,7 @@
     const calls = run.timeline;
     const rails = railsOf(calls);
     list.style.setProperty("--rails", `${10 + 12 * rails.width}px`);
+    list.style.setProperty("--digits", `${Math.max(2, String(run.calls_recorded ?? 0).length)}ch`);
     list.append(make("li", { class: "call head", "aria-hidden": "true" }, make("span"), make("span"), make("span", {}, "Recorded"), make("span", { class: "state" }), make("span", { class: "replayed" }, "Replayed"), make("span", { class: "when" }, "When")));
     const near = (index) => calls.slice(Math.max(0, index - CONTEXT), index + CONTEXT + 1).some((call) => call.status !== "same");
     let left = 0;
@@ -467,8 +468,8 @@
     const recorded = call.recorded;
     if (!recorded) return [make("span", { class: "absent" }, "not recorded")];
     return [
-      make("div", { class: "asked" }, asked(call, recorded.asked), tags(call, rails)),
-      make("div", { class: recorded.failed ? "answered bad" : "answered" }, `→ ${recorded.answered}`, ` · at ${milliseconds(recorded.started_ns)}, took ${milliseconds(recorded.ended_ns - recorded.started_ns)}`),
+      make("div", { class: "asked" }, asked(call, recorded.asked)),
+      make("div", { class: recorded.failed ? "answered bad" : "answered" }, `→ ${recorded.answered}`, ` · at ${milliseconds(recorded.started_ns)}, took ${milliseconds(recorded.ended_ns - recorded.started_ns)}`, tags(call, rails)),
       recorded.content ? make("details", {}, make("summary", {}, "Request and answer"), make("pre", { tabindex: "0" }, recorded.content)) : "",
     ];
   };
@@ -478,9 +479,9 @@
     if (!replayed) return [make("span", { class: "absent" }, "not made")];
     const same = call.status === "same" && replayed.asked === call.recorded.asked;
     return [
-      same ? make("span", { class: "absent" }, "as recorded") : make("div", { class: "asked" }, asked(call, replayed.asked), call.recorded ? "" : tags(call, rails)),
+      same ? make("span", { class: "absent" }, "as recorded") : make("div", { class: "asked" }, asked(call, replayed.asked)),
       ...(call.paths ?? []).map((path) => make("div", { class: "code sub" }, path)),
-      call.recorded ? "" : make("div", { class: "sub" }, `answered by ${ANSWERED_BY[replayed.source] ?? replayed.source}`),
+      call.recorded ? "" : make("div", { class: "sub" }, `answered by ${ANSWERED_BY[replayed.source] ?? replayed.source}`, tags(call, rails)),
     ];
   };
 
