@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pytest_fluxrun.execution.confirmation import OUTPUT_VARIABLE
 from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
 from pytest_fluxrun.report.document import Report, ReportedRun, json_schema, read_report
 from tests.plugin.kiosk import Kiosk, Suite
@@ -166,6 +167,18 @@ def test_killed_session_leaves_no_earlier_report(kiosk: Kiosk) -> None:
     after = _report(kiosk)
     assert [True, False] == [before.session.complete, after.session.complete]
     assert ("the session has not ended", ()) == (after.session.incomplete_because, after.runs)
+
+
+def test_confirming_process_writes_no_report(kiosk: Kiosk) -> None:
+    """Where the options stand in the ini file, the process that replays one run again has them too."""
+    kiosk.keep_only("refund")
+    kiosk.write("pytest.ini", "[pytest]\naddopts = --fluxrun-report=out.json\n")
+
+    suite = kiosk.replay("-c", "pytest.ini", **{OUTPUT_VARIABLE: str(kiosk.root / "answer.json")})
+
+    assert {"failed": 1} == suite.results
+    assert not (kiosk.root / "out.json").exists()
+    assert (kiosk.root / "answer.json").exists()
 
 
 _FULL_DISK = """
