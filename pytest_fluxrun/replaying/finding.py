@@ -100,13 +100,11 @@ class Finder:
         if index is None:
             answer = self._from_beside(boundary, call, lane, canonical, effect=effect)
             return None if answer is None else (answer, -1)
-        self.note(lane, index, "run", boundary, request, effect=effect)
+        self.note(boundary, request, lane, index, "run")
         self._check_order(boundary, call, lane, index)
         return self._picked(boundary, index, picks), REPEATED if repeated else index
 
-    def note(
-        self, lane: Lane, index: int, source: str, boundary: Boundary[Any], request: Request, *, effect: bool
-    ) -> None:
+    def note(self, boundary: Boundary[Any], request: Request, lane: Lane, index: int, source: str) -> None:
         """Keep a crossing in `played`."""
         kind = boundary.kind
         self.played.append(
@@ -115,7 +113,7 @@ class Finder:
                 source=source,
                 lane=repr(lane),
                 text=kind.text(request),
-                effect=effect,
+                effect=kind.is_effect(request),
                 boundary=boundary.name,
                 kind=kind.name,
                 shape=kind.shape(request),
@@ -185,7 +183,7 @@ class Finder:
         kind, request = boundary.kind, call.form()
         shared = self._shared.matcher.any_of(kind, canonical) if kind.may_repeat(request) else None
         if shared is not None:
-            self.note(lane, shared, "preamble", boundary, request, effect=effect)
+            self.note(boundary, request, lane, shared, "preamble")
             if effect:
                 self._observe(Drift(DriftKind.NEW_EFFECT, 0, call_text(boundary, request)))
             return self._shared.interactions[shared]
@@ -193,7 +191,7 @@ class Finder:
             return None
         by_hand = self._by_hand(boundary, request)
         if by_hand is not None:
-            self.note(lane, -1, "guard", boundary, request, effect=effect)
+            self.note(boundary, request, lane, -1, "guard")
             return by_hand
         if effect:
             return None
@@ -203,7 +201,7 @@ class Finder:
         ):
             index = matcher.any_of(kind, canonical)
             if index is not None:
-                self.note(lane, index, source, boundary, request, effect=False)
+                self.note(boundary, request, lane, index, source)
                 self._observe(Drift(drift, 0, call_text(boundary, request)))
                 return interactions[index]
         return None

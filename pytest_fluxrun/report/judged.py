@@ -68,7 +68,7 @@ def judged_part(run: Run, evidence: Evidence, judgement: Judgement, *, values: b
         ),
         "recorded_outcome": outcome_part(evidence.recorded, values=values),
         "replayed_outcome": None if evidence.outcome is None else outcome_part(evidence.outcome, values=values),
-        "calls_replayed": len(evidence.calls),
+        "calls_replayed": len(evidence.crossings),
         "timeline": timeline,
     }
 
@@ -159,7 +159,7 @@ def _drift_text(drift: Drift, run: Run, evidence: Evidence) -> str:
         return legible(f"{interaction.boundary} {call_shape(interaction)}")
     if drift.kind in _OF_THE_CODE:
         return legible(drift.text)
-    same = (call for call in evidence.calls if drift.text == f"{call.boundary} {call.text}")
+    same = (call for call in evidence.crossings if drift.text == f"{call.boundary} {call.text}")
     call = next(same, None)
     return "" if call is None else legible(f"{call.boundary} {call.shape}")
 
@@ -177,7 +177,7 @@ def _divergence(run: Run, evidence: Evidence, judgement: Judgement) -> str:
     if judgement.failing_drifts:
         drift = _drift(judgement.failing_drifts[0], run, evidence, failing=True, values=False)
         return f"{drift.kind}: {drift.paths[0] if drift.paths else drift.text}"
-    miss = next((call for call in evidence.calls if call.source == "miss"), None)
+    miss = next((call for call in evidence.crossings if call.source == "miss"), None)
     return judgement.reason if miss is None else f"{miss.boundary} {miss.shape}"
 
 

@@ -36,7 +36,7 @@ def timeline_of(run: Run, evidence: Evidence, *, values: bool) -> tuple[Reported
     answered: dict[int, _Crossing] = {}
     extra: dict[int, list[_Crossing]] = {}
     last = -1
-    for position, played in enumerate(evidence.calls, start=1):
+    for position, played in enumerate(evidence.crossings, start=1):
         crossing = _Crossing(position, played)
         if played.source == "run" and played.index not in answered:
             answered[played.index] = crossing

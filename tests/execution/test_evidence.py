@@ -16,7 +16,7 @@ def test_evidence_comes_through_json_as_it_was():
         outcome=None,
         leaks=("socket.connect",),
         drifts=(Drift(DriftKind.CHANGED_EFFECT, 3, "httpx POST", ("call[3].request.body: 1 → 2",)),),
-        calls=(Played(2, "run", "/", "POST https://pay.example", True, "httpx", "http", "POST https://pay.example"),),
+        crossings=(Played(2, "run", "/", "POST https://pay.example", True, "httpx", "http", "POST"),),
     )
 
     assert evidence == Evidence.from_document(json.loads(json.dumps(evidence.to_document())))

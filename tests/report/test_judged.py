@@ -48,7 +48,7 @@ def _played(index: int, source: str = "run", *, effect: bool = False) -> Played:
 
 
 def _evidence(*calls: Played, **fields: Any) -> Evidence:
-    return Evidence(RUN.outcome, fields.pop("outcome", RUN.outcome), calls=calls, **fields)
+    return Evidence(RUN.outcome, fields.pop("outcome", RUN.outcome), crossings=calls, **fields)
 
 
 def _told(evidence: Evidence, *, values: bool = False) -> dict[str, Any]:
