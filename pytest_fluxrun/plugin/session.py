@@ -198,6 +198,16 @@ class RunSession:
             terminalreporter.write_sep("=", "fluxrun gate", red=True, bold=True)
             terminalreporter.write_line(failure)
 
+    @property
+    def gate_failure(self) -> str:
+        """Why the session must not be green, or ""."""
+        return self._gate_failure()
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the user picked runs, so that there may be others."""
+        return _selected(self.config) or _names_runs(self)
+
     def _gate_failure(self) -> str:
         """Why the session must not be green, or ""."""
         if hasattr(self.config, "workerinput") or self.config.option.collectonly or _names_runs(self):
