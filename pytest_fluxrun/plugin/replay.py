@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
 
 __all__ = ["Outcome", "prepare", "replay_for_test", "run_item"]
+
+_MOST_DRIFT = 20
 
 _RUN: pytest.StashKey[tuple[Run, Guard | None]] = pytest.StashKey()
 
@@ -98,7 +101,9 @@ def run_item(item: RunItem) -> None:
         item,
         verdict=judgement.verdict.value,
         reason=judgement.reason,
+        judged=_judged_as(guard, judgement),
         first_divergence=judgement.first_divergence,
+        drift=_drift_counts(replayed, judgement),
         start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
@@ -109,6 +114,20 @@ def run_item(item: RunItem) -> None:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+
+
+def _judged_as(guard: Guard | None, judgement: Judgement) -> str:
+    """How the gate counts the run, whatever marks and hooks make of its report."""
+    if guard is None or not guard.pending:
+        return "passed" if judgement.passed else "failed"
+    return "pending" if judgement.verdict is Verdict.REPRODUCED else "failed"
+
+
+def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
+    """`kind boundary` of each drift, with how often: `missing-read httpx 2; clock-interpolated clock 1`."""
+    drifts = (*judgement.notes, *replayed.evidence.drifts)
+    counts = Counter(f"{drift.kind} {drift.text.partition(' ')[0]}" for drift in drifts)
+    return "; ".join(f"{name} {count}" for name, count in counts.most_common(_MOST_DRIFT))
 
 
 def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) -> tuple[Shown, Judgement, bool]:

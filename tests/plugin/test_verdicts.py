@@ -19,6 +19,7 @@ def test_recorded_outcome_passes(kiosk: Kiosk) -> None:
         "fluxrun.entry": "quote",
         "fluxrun.verdict": "match",
         "fluxrun.reason": "match",
+        "fluxrun.judged": "passed",
     } == suite.case("quote").properties
 
 
