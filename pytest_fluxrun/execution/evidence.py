@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.replaying.finding import Played
 
 __all__ = ["Evidence"]
 
@@ -29,6 +30,7 @@ class Evidence:
         recorded_logs: the run's log records, as `level logger: message`.
         logs: the replay's.
         telemetry: what instruments wanted to send and didn't, one line each. Never a ground for a verdict.
+        calls: the replay's crossings in the order of happening; what people see of it, never a ground for a verdict.
     """
 
     recorded: Any
@@ -44,6 +46,7 @@ class Evidence:
     recorded_logs: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     telemetry: tuple[str, ...] = ()
+    calls: tuple[Played, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """As JSON holds it, to be handed to another process."""
@@ -61,4 +64,5 @@ class Evidence:
             Drift(DriftKind(drift["kind"]), drift["call"], drift["text"], tuple(drift["paths"]))
             for drift in document["drifts"]
         )
+        fields["calls"] = tuple(Played(**call) for call in document["calls"])
         return cls(**fields)

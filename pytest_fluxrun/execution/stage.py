@@ -355,6 +355,7 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         recorded_logs=tuple(map(_log_line, run.recording.logs)),
         logs=tuple(map(_log_line, replayer.logs)),
         telemetry=telemetry.take_dropped(),
+        calls=tuple(replayer.played),
     )
 
 

@@ -50,6 +50,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="replay each run in a process of its own, so that no run leaves its caches to the next",
     )
+    group.addoption(
+        "--fluxrun-report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write a report of the runs: out.html, out.json or out.sarif (repeatable)",
+    )
+    group.addoption(
+        "--fluxrun-report-values",
+        action="store_true",
+        help="reports show bodies, arguments, rows and messages; without it types and sizes",
+    )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
     parser.addini("fluxrun_require", "a number of runs that must be replayed, run ids, or `all`", default="")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
@@ -63,12 +75,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
         from pytest_fluxrun.plugin.session import RunSession
 
-        if config.pluginmanager.register(RunSession.for_config(config), "fluxrun-session") is None:
+        session = RunSession.for_config(config)
+        if config.pluginmanager.register(session, "fluxrun-session") is None:
             raise pytest.UsageError(
                 "fluxrun: runs are asked for, and `-p no:fluxrun-session` disables what replays and counts them\n"
                 "  next:    drop that option, also from PYTEST_ADDOPTS; without --fluxrun-dir no run is replayed"
             )
-    elif config.getini("fluxrun_require") or config.getoption("fluxrun_require"):
+        if config.getoption("fluxrun_report"):
+            from pytest_fluxrun.plugin.reporting import Reporting
+
+            Reporting.register(session)
+        return
+    if config.getoption("fluxrun_report"):
+        raise pytest.UsageError(
+            "--fluxrun-report has no runs to report on: no run directory is set\n"
+            "  next:    pass --fluxrun-dir=runs/, or set fluxrun_dir in the ini file"
+        )
+    if config.getini("fluxrun_require") or config.getoption("fluxrun_require"):
         _refuse_no_directory(config)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ import pytest
 
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import FluxRunError, SettingsError
-from pytest_fluxrun.judgement.requirement import Ended, Requirement, listed_in, unmet
+from pytest_fluxrun.judgement.requirement import Ended, Listed, Requirement, listed_in, unmet
 
 __all__ = ["Gate", "lies_in", "on_ci", "relative", "required_by"]
 
@@ -65,6 +66,15 @@ class Gate:
             return _overridden(self.overridden)
         return self._missing() if self._applies() else ""
 
+    @property
+    def required_runs(self) -> tuple[str, ...]:
+        """Ids, or beginnings of ids, of the runs that must be replayed by name."""
+        if not self.required.every:
+            return self.required.runs
+        with suppress(FluxRunError):  # a list that can't be used fails the gate, which says so
+            return tuple(sorted(name[-26:] for one in self._listed() for name in one.names or ()))
+        return ()
+
     def passed_over(self) -> str:
         """What the gate would have said of a session of all runs, where a person has picked some; or ""."""
         if hasattr(self.config, "workerinput") or self._applies() or self.config.option.collectonly:
@@ -81,7 +91,7 @@ class Gate:
         unmet_requirement = self._unmet()
         if unmet_requirement:
             return unmet_requirement
-        if set(self.ended.values()) <= {Ended.SKIPPED} and not self._narrowed():
+        if set(self.ended.values()) <= {Ended.SKIPPED} and not self.narrowed:
             shown = ", ".join(relative(directory, self.config.rootpath) for directory in self.directories)
             return (
                 f"no run was replayed: {shown} holds none, or none was reached. A gate on no runs proves nothing: "
@@ -92,18 +102,22 @@ class Gate:
     def _unmet(self) -> str:
         if not self.required.every:
             return unmet(self.required, self.ended)
-        directories = dict.fromkeys((*self.directories, *map(Path, self.config.getini("fluxrun_dir"))))
         try:
-            listed = [listed_in(path, relative(path, self.config.rootpath)) for path in directories]
+            return unmet(self.required, self.ended, self._listed())
         except FluxRunError as error:
             return str(error)
-        return unmet(self.required, self.ended, listed)
+
+    def _listed(self) -> list[Listed]:
+        """The directories of this session, and those of the ini file: another one doesn't stand in for them."""
+        directories = dict.fromkeys((*self.directories, *map(Path, self.config.getini("fluxrun_dir"))))
+        return [listed_in(path, relative(path, self.config.rootpath)) for path in directories]
 
     def _applies(self) -> bool:
         """A requirement holds for every session, but for a part that a person has picked outside of CI."""
-        return self.explicit or (bool(self.required) and on_ci(os.environ)) or not self._narrowed()
+        return self.explicit or (bool(self.required) and on_ci(os.environ)) or not self.narrowed
 
-    def _narrowed(self) -> bool:
+    @property
+    def narrowed(self) -> bool:
         """Whether this session was asked for a part of the runs, or for none."""
         option = self.config.option
         if any(getattr(option, name, None) for name in _NARROWING):

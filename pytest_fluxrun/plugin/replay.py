@@ -22,6 +22,7 @@ from pytest_fluxrun.judgement.comparison import body_of
 from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
+from pytest_fluxrun.plugin import reporting
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
@@ -67,6 +68,7 @@ def prepare(item: RunItem) -> None:
     try:
         run, guard = open_placed(item.placed, session.keyring)
         _property(item, entry=run.entry)
+        reporting.keep_opened(item, run, guard)
         _make_ready(session, run, item.funcargs.get("fluxrun_app"))
     except NoMatchingKey:
         if item.config.getoption("fluxrun_locked") == "skip":
@@ -107,11 +109,13 @@ def run_item(item: RunItem) -> None:
         start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
+    reporting.keep_judged(item, run, replayed.evidence, judgement, rerun=_rerun_line(item))
     _list_telemetry(item, replayed)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
+        reporting.keep_confirmation(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
 

@@ -32,6 +32,7 @@ class Played:
     Attributes:
         index: the recorded interaction that answered, or -1: the boundary itself did, or nothing.
         source: `run`, `preamble`, `guard`, `supplement`, `earlier`, `local` (the boundary answered) or `miss`.
+        shape: the call with nothing in it that could be a value.
     """
 
     index: int
@@ -39,6 +40,9 @@ class Played:
     lane: str
     text: str
     effect: bool
+    boundary: str = ""
+    kind: str = ""
+    shape: str = ""
 
 
 class Finder:
@@ -96,13 +100,27 @@ class Finder:
         if index is None:
             answer = self._from_beside(boundary, call, lane, canonical, effect=effect)
             return None if answer is None else (answer, -1)
-        self.note(lane, index, "run", kind.text(request), effect=effect)
+        self.note(lane, index, "run", boundary, request, effect=effect)
         self._check_order(boundary, call, lane, index)
         return self._picked(boundary, index, picks), REPEATED if repeated else index
 
-    def note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
+    def note(
+        self, lane: Lane, index: int, source: str, boundary: Boundary[Any], request: Request, *, effect: bool
+    ) -> None:
         """Keep a crossing in `played`."""
-        self.played.append(Played(index, source, repr(lane), text, effect))
+        kind = boundary.kind
+        self.played.append(
+            Played(
+                index=index,
+                source=source,
+                lane=repr(lane),
+                text=kind.text(request),
+                effect=effect,
+                boundary=boundary.name,
+                kind=kind.name,
+                shape=kind.shape(request),
+            )
+        )
 
     def _without_secrets(self, boundary: Boundary[Any], call: Call, canonical: str) -> str | None:
         """The recorded call that a call is but for its secrets, or for what was made of them, if there is one."""
@@ -167,7 +185,7 @@ class Finder:
         kind, request = boundary.kind, call.form()
         shared = self._shared.matcher.any_of(kind, canonical) if kind.may_repeat(request) else None
         if shared is not None:
-            self.note(lane, shared, "preamble", kind.text(request), effect=effect)
+            self.note(lane, shared, "preamble", boundary, request, effect=effect)
             if effect:
                 self._observe(Drift(DriftKind.NEW_EFFECT, 0, call_text(boundary, request)))
             return self._shared.interactions[shared]
@@ -175,7 +193,7 @@ class Finder:
             return None
         by_hand = self._by_hand(boundary, request)
         if by_hand is not None:
-            self.note(lane, -1, "guard", kind.text(request), effect=effect)
+            self.note(lane, -1, "guard", boundary, request, effect=effect)
             return by_hand
         if effect:
             return None
@@ -185,7 +203,7 @@ class Finder:
         ):
             index = matcher.any_of(kind, canonical)
             if index is not None:
-                self.note(lane, index, source, kind.text(request), effect=False)
+                self.note(lane, index, source, boundary, request, effect=False)
                 self._observe(Drift(drift, 0, call_text(boundary, request)))
                 return interactions[index]
         return None

@@ -329,7 +329,7 @@ class Replayer:
         if patient:
             return _Lacking()
         kind, request = boundary.kind, call.form()
-        self._finder.note(lane, -1, "miss", kind.text(request), effect=kind.is_effect(request))
+        self._finder.note(lane, -1, "miss", boundary, request, effect=kind.is_effect(request))
         missed = self._unrecorded(boundary, call, "")
         self.lacked = self.lacked or (boundary, request)
         if len(self.missed) < _MOST_KEPT:

@@ -101,6 +101,8 @@ class RecordedCall(_Part):
     started_ns: int
     """Since the run began."""
     ended_ns: int
+    content: str = ""
+    """The request and the answer whole, as JSON, cut at 4,000 characters; "" without values."""
 
 
 class ReplayedCall(_Part):

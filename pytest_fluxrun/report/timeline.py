@@ -15,9 +15,8 @@ from typing import Any, Final
 import orjson
 
 from pytest_fluxrun.columns import unpack
-from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.judgement.guard import Guard
-from pytest_fluxrun.registry import text_of
+from pytest_fluxrun.report.calls import answer_text, call_text, joined, raised_text
 from pytest_fluxrun.report.plain_text import printable, shortened, shown
 from pytest_fluxrun.run import Interaction, Recording, Run, Segment
 from pytest_fluxrun.values import plain
@@ -96,7 +95,7 @@ def _request(invoked: Mapping[str, Any], *, values: bool) -> Iterator[str]:
     yield printable(f"> {verb} {scope.get('path', '')}{query} HTTP/{scope.get('http_version', '')}")
     yield from _headers(scope.get("headers", ()), values=values)
     pieces = [event[2] for event in invoked.get("events", ()) if event[1] == "http.request"]
-    yield from _body(_joined(pieces), values=values)
+    yield from _body(joined(pieces), values=values)
     for event in invoked.get("events", ()):
         at = f"{event[0] / _NS_PER_MS:.1f} ms"
         if event[1] == "http.disconnect":
@@ -105,14 +104,6 @@ def _request(invoked: Mapping[str, Any], *, values: bool) -> Iterator[str]:
             yield f"  after {at} the client left, code {event[2]}"
         elif event[1] == "websocket.receive":
             yield _line(f"  after {at}: {shown(event[2])}", values=values)
-
-
-def _joined(pieces: Iterable[Any]) -> str | bytes:
-    body = b"".join(piece.encode() if isinstance(piece, str) else bytes(piece) for piece in pieces)
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
 
 
 def _headers(headers: Iterable[Any], *, values: bool) -> Iterator[str]:
@@ -176,53 +167,15 @@ def _call(recording: Recording, number: int, interaction: Interaction, *, values
     took_ms = (interaction.ended_ns - interaction.started_ns) / _NS_PER_MS
     mark = "*" if interaction.effect else " "
     label = f" ({interaction.label})" if interaction.label else ""
-    asked = f"{interaction.boundary}{label}  {_asked(interaction)}"
+    asked = f"{interaction.boundary}{label}  {call_text(interaction)}"
     head = f"{number:4}{mark} +{start_ms:8.1f} ms {took_ms:7.1f} ms  {_lane(recording, interaction.lane)}"
-    answered = _answered(interaction)
+    answered = answer_text(interaction)
     lines = [_line(f"{head}{asked}", values=values), _line(f"{_BESIDE_NUMBERS}  → {answered}", values=False)]
     if values:
         detail = plain(interaction.error if interaction.failed else interaction.answer)
         lines += (f"{_BESIDE_NUMBERS}    {line}" for line in _unfolded(plain(interaction.request)))
         lines += (f"{_BESIDE_NUMBERS}    {line}" for line in ("→", *_unfolded(detail)))
     return _Moment(interaction.started_ns, 0, number, tuple(lines))
-
-
-def _asked(interaction: Interaction) -> str:
-    request = plain(interaction.request)
-    if isinstance(request, dict) and "undumpable" in request:
-        return f"(it could not be recorded: {request['undumpable']})"
-    try:
-        return text_of(interaction, request)
-    except (FluxRunError, LookupError, TypeError, ValueError, AttributeError):  # a form that its kind no longer reads
-        return shown(request)
-
-
-def _answered(interaction: Interaction) -> str:
-    """One line about an answer, by its shape: a status and a body, rows, a count, or whatever it is."""
-    if interaction.failed:
-        return _raised(plain(interaction.error))
-    answer = plain(interaction.answer)
-    if not isinstance(answer, dict):
-        return shown(answer)
-    failed = answer.get("error") or answer.get("failure")
-    ending = f", then {_raised(failed)}" if isinstance(failed, dict) else ""
-    if "status" in answer:
-        return f"{answer['status']} {shown(_joined(answer.get('chunks', ())))}{ending}"
-    if isinstance(answer.get("rows"), list) and answer.get("columns"):
-        rows = answer["rows"]
-        first = f": {shown(rows[0])}" if len(rows) == 1 else ""
-        return f"{len(rows)} row{'' if len(rows) == 1 else 's'}{first}{ending}"
-    if "rowcount" in answer:
-        changed = answer["rowcount"]
-        return f"done{f', {changed} rows changed' if isinstance(changed, int) and changed >= 0 else ''}{ending}"
-    return shown(answer)
-
-
-def _raised(error: Any) -> str:
-    if not isinstance(error, dict) or "type" not in error:
-        return f"raised {shown(error)}"
-    name = str(error["type"]).replace(":", ".").removeprefix("builtins.")
-    return f"raised {name}: {error.get('message', '')}"
 
 
 def _reads(recording: Recording, number: int, segment: Segment, *, values: bool) -> _Moment:
@@ -304,15 +257,15 @@ def _outcome(outcome: Any, *, values: bool) -> Iterator[str]:
 
 def _error(error: Any) -> Iterator[str]:
     """An error, what it was raised from, and the members of a group."""
-    yield shortened(f"! {_raised(error)}", 400)
+    yield shortened(f"! {raised_text(error)}", 400)
     seen = error
     for relation, word in (("cause", "caused by"), ("context", "while handling")):
         other = seen.get(relation) if isinstance(seen, dict) else None
         if isinstance(other, dict):
-            yield shortened(f"    {word} {_raised(other).removeprefix('raised ')}", 400)
+            yield shortened(f"    {word} {raised_text(other).removeprefix('raised ')}", 400)
             break
     for member in error.get("group", ()) if isinstance(error, dict) else ():
-        yield shortened(f"    with {_raised(member).removeprefix('raised ')}", 400)
+        yield shortened(f"    with {raised_text(member).removeprefix('raised ')}", 400)
 
 
 def _phrase(status: int) -> str:
