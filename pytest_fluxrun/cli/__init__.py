@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "replay": ("replay", "Replay one run and judge it."),
     "expect": ("expect", "Write what is expected of a run: its guard."),
     "extend": ("extend", "Ask a development environment for the reads that a run lacks."),
+    "gate": ("gate", "Judge a session's report, or compare it with another one's, for CI."),
     "require": ("require", "Write down which guards the gate requires."),
     "push": ("transfer:push_command", "Copy runs to a store."),
     "pull": ("transfer:pull_command", "Fetch runs from a store."),

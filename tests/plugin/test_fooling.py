@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -332,3 +333,46 @@ def test_disabled_plugin_is_missing(gated: Kiosk, forking: Forking) -> None:
     suite = _session(forking, gated, "-p", "no:fluxrun", "-o", "addopts=", **loaded)
 
     assert (4, True) == (suite.exit_code, "Missing required plugins: pytest-fluxrun" in suite.output), suite.output
+
+
+_EXITS_WITH_0 = "import atexit, os\natexit.register(os._exit, 0)\n"
+_GONE = [
+    ("honest", lambda _: None, (), {}, 0, "gate: green: 5 runs: 2 fixed, 3 match; required: all"),
+    ("-p no:fluxrun", lambda _: None, ("-p", "no:fluxrun"), {}, 4, "gate: exit code 4 of "),
+    (
+        "disabled",
+        lambda _: None,
+        ("-p", "no:fluxrun", "-p", "report_option"),
+        {},
+        2,
+        "ended with 0, and replayed no run",
+    ),
+    ("--help", lambda _: None, (), {"PYTEST_ADDOPTS": "--help"}, 2, "ended with 0, and replayed no run"),
+    ("_exit(0)", _does("import ctypes; ctypes.CDLL(None)._exit(0)"), (), {}, 2, "the session has not ended"),
+    ("atexit", _conftest(_EXITS_WITH_0, broken=True), (), {}, 1, "not green: quote-"),
+    ("lowered", _does("0"), ("--fluxrun-require=0", "-k", "own"), {}, 1, f"5 {_NOT_REPLAYED}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "variables", "code", "said"), [way[1:] for way in _GONE], ids=[way[0] for way in _GONE]
+)
+def test_command_around_pytest_is_not_fooled(
+    gated: Kiosk,
+    prepare: Callable[[Kiosk], object],
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    """`fluxrun gate -- pytest` wants a complete report, which no exit code stands in for."""
+    prepare(gated)
+    gated.write("report_option.py", "def pytest_addoption(parser): parser.addoption('--fluxrun-report')\n")
+    named = () if "no:fluxrun" in arguments else ("-p", "fluxrun")
+    plain = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": f"{gated.environment()['PYTHONPATH']}:."}
+
+    done = gated.python(
+        "-m", "pytest_fluxrun", "gate", "--", sys.executable, "-m", "pytest", *named, *arguments, **plain, **variables
+    )
+
+    assert (code, True) == (done.returncode, said in done.stdout), done.stdout
