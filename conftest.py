@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_fluxrun.testing.live_hits import LIVE_HITS
+from tests.report.browser import Browser, chromium, missing_programs
 
 pytest_plugins = ["pytester", "tests.compatibility"]
 
@@ -91,6 +93,19 @@ def mosquitto_port() -> int:
     """Of a Mosquitto on this machine; use topics of your own."""
     require_server("Mosquitto", 1883)
     return 1883
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium on this machine; in CI it is there."""
+    missing = missing_programs()
+    if missing:
+        message = f"needs {' and '.join(missing)} (Debian: apt-get install chromium chromium-driver)"
+        if _IN_CI:
+            pytest.fail(message)
+        pytest.skip(message)
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,11 +22,13 @@ from pytest_fluxrun.judgement.comparison import body_of
 from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
-from pytest_fluxrun.plugin import reporting
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
+
+if TYPE_CHECKING:
+    from pytest_fluxrun.plugin.reporting import Reporting
 
 __all__ = ["Outcome", "prepare", "replay_for_test", "run_item"]
 
@@ -68,7 +70,8 @@ def prepare(item: RunItem) -> None:
     try:
         run, guard = open_placed(item.placed, session.keyring)
         _property(item, entry=run.entry)
-        reporting.keep_opened(item, run, guard)
+        if reporting := _reporting(item):
+            reporting.keep_opened(item, run, guard)
         _make_ready(session, run, item.funcargs.get("fluxrun_app"))
     except NoMatchingKey:
         if item.config.getoption("fluxrun_locked") == "skip":
@@ -109,13 +112,16 @@ def run_item(item: RunItem) -> None:
         start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
-    reporting.keep_judged(item, run, replayed.evidence, judgement, rerun=_rerun_line(item))
+    reporting = _reporting(item)
+    if reporting is not None:
+        reporting.keep_judged(item, run, replayed.evidence, judgement, rerun=_rerun_line(item))
     _list_telemetry(item, replayed)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
-        reporting.keep_confirmation(item, confirmation)
+        if reporting is not None and confirmation is not None:
+            reporting.keep_confirmation(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
 
@@ -248,6 +254,12 @@ def _rerun_line(item: RunItem) -> str:
     bundle = item.placed.bundle
     words = [f"--fluxrun-dir={_relative(item, bundle.parent)}", f"{_relative(item, bundle)}::replay"]
     return " ".join(["pytest", *map(shlex.quote, words)])
+
+
+def _reporting(item: RunItem) -> Reporting | None:
+    """The session's reports, where it was asked for some."""
+    plugin: Reporting | None = item.config.pluginmanager.get_plugin("fluxrun-report")
+    return plugin
 
 
 def _relative(item: RunItem, path: Path) -> str:

@@ -28,6 +28,7 @@ from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.guard import Guard, read_guard
 from pytest_fluxrun.judgement.verdict import Judgement
 from pytest_fluxrun.plugin.collection import RunItem
+from pytest_fluxrun.report.described import legible
 from pytest_fluxrun.report.document import (
     Place,
     Report,
@@ -37,48 +38,22 @@ from pytest_fluxrun.report.document import (
     to_json,
     write_atomically,
 )
+from pytest_fluxrun.report.html import to_html
 from pytest_fluxrun.report.judged import guard_part, judged_part, opened_part, problem_of
+from pytest_fluxrun.report.sarif import to_sarif
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.store import SUFFIX
 
 if TYPE_CHECKING:
     from pytest_fluxrun.plugin.session import RunSession
 
-__all__ = ["Reporting", "keep_confirmation", "keep_judged", "keep_opened"]
+__all__ = ["Reporting"]
 
 _ATTRIBUTE: Final = "fluxrun_report_part"
 _PART: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
-_REPORTING: pytest.StashKey[Reporting] = pytest.StashKey()
 _ID_LENGTH: Final = 26
 _ENDED: Final = frozenset({pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED})
-_FORMATS: Final[dict[str, Callable[[Report], bytes]]] = {".json": to_json}
-
-
-def keep_opened(item: RunItem, run: Run, guard: Guard | None) -> None:
-    """Keep what a run says of itself for the session's report, if there is to be one."""
-    reporting = item.config.stash.get(_REPORTING, None)
-    if reporting is not None:
-        item.stash[_PART] = reporting.opened(item, run, guard)
-
-
-def keep_judged(item: RunItem, run: Run, evidence: Evidence, judgement: Judgement, *, rerun: str) -> None:
-    """Keep what a run's replay showed for the session's report, if there is to be one.
-
-    Args:
-        rerun: the command that runs this one item again.
-    """
-    reporting = item.config.stash.get(_REPORTING, None)
-    if reporting is not None:
-        part = item.stash.setdefault(_PART, {})
-        part |= judged_part(run, evidence, judgement, values=reporting.values)
-        part["rerun"] = rerun
-
-
-def keep_confirmation(item: RunItem, confirmation: Confirmation | None) -> None:
-    """Keep what a clean process said, for the session's report."""
-    if confirmation is not None and _PART in item.stash:
-        said = ReportedConfirmation(how=confirmation.how, verdict=confirmation.verdict, same=confirmation.same)
-        item.stash[_PART]["confirmation"] = said
+_FORMATS: Final[dict[str, Callable[[Report], bytes]]] = {".html": to_html, ".json": to_json, ".sarif": to_sarif}
 
 
 @dataclass(slots=True)
@@ -146,18 +121,28 @@ class Reporting:
                     f"  next:    name a file that ends in {', '.join(_FORMATS)}"
                 )
         reporting = cls(session, tuple(paths), values=config.getoption("fluxrun_report_values"))
-        config.stash[_REPORTING] = reporting
         config.pluginmanager.register(reporting, "fluxrun-report")
 
     # -- where items run ----------------------------------------------------------------------------------------------
 
-    def opened(self, item: RunItem, run: Run, guard: Guard | None) -> dict[str, Any]:
-        """The fields that are known before a replay."""
-        return {
-            **opened_part(run),
-            **self._placed(item, guard),
-            "entry_place": _entry_place(run, self._config.rootpath),
-        }
+    def keep_opened(self, item: RunItem, run: Run, guard: Guard | None) -> None:
+        """Keep what a run says of itself, until its item's report is made."""
+        item.stash[_PART] = {**opened_part(run), **self._placed(item, guard)}
+
+    def keep_judged(self, item: RunItem, run: Run, evidence: Evidence, judgement: Judgement, *, rerun: str) -> None:
+        """Keep what a run's replay showed.
+
+        Args:
+            rerun: the command that runs this one item again.
+        """
+        part = item.stash[_PART]
+        part |= judged_part(run, evidence, judgement, values=self.values)
+        part |= {"entry_place": entry_place(run, self._config.rootpath), "rerun": rerun}
+
+    def keep_confirmation(self, item: RunItem, said: Confirmation) -> None:
+        """Keep what a clean process said."""
+        shown = ReportedConfirmation(how=said.how, verdict=said.verdict, same=said.same)
+        item.stash[_PART]["confirmation"] = shown
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -191,7 +176,7 @@ class Reporting:
         }
 
     def _failed(self, item: RunItem, error: BaseException, text: str) -> dict[str, Any]:
-        shown = {"text": text} if self.values else {}
+        shown = {"text": legible(text)} if self.values else {}
         if isinstance(error, FluxRunError):
             from pytest_fluxrun.plugin.replay import reason_of
 
@@ -344,7 +329,7 @@ def _counts(names: Iterator[str]) -> dict[str, int]:
     return dict(sorted(Counter(filter(None, names)).items()))
 
 
-def _entry_place(run: Run, root: Path) -> Place | None:
+def entry_place(run: Run, root: Path) -> Place | None:
     """Where the entry's function is defined, if it is one and lies in the project."""
     try:
         target = inspect.unwrap(registered_entry(run.entry, run.entry_kind).target)

@@ -101,7 +101,7 @@ def error_name(error: Any) -> str:
 
 
 def _changed(rowcount: Any) -> str:
-    return f"done, {rowcount} rows changed" if isinstance(rowcount, int) and rowcount >= 0 else "done"
+    return f"done, {_counted(rowcount, 'row')} changed" if isinstance(rowcount, int) and rowcount >= 0 else "done"
 
 
 def _counted(number: int, noun: str) -> str:

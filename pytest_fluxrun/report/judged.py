@@ -28,7 +28,7 @@ from pytest_fluxrun.report.document import (
 from pytest_fluxrun.report.plain_text import shown
 from pytest_fluxrun.report.side_by_side import first_divergent, reported_paths, timeline_of
 from pytest_fluxrun.run import Run
-from pytest_fluxrun.values import decode, plain
+from pytest_fluxrun.values import plain
 
 __all__ = ["guard_part", "judged_part", "opened_part", "problem_of"]
 
@@ -102,7 +102,8 @@ def outcome_part(outcome: Mapping[str, Any], *, values: bool) -> ReportedOutcome
         text, content = f"raised {error_name(error) or 'an error'}", error.get("message")
     elif response is not None:
         cut = "" if response.get("complete", True) else ", cut short"
-        text, content = f"{response['status']}, {type_and_size(decode(response['body']))}{cut}", body_of(response)
+        content = body_of(response)
+        text = f"{response['status']}, {type_and_size(content)}{cut}"
     elif outcome.get("disconnected"):
         text = "the client disconnected"
     elif "returned" in outcome:

@@ -54,6 +54,8 @@ def test_wheel_without_a_compiler_records(tmp_path: Path) -> None:
         archive.extractall(unpacked)
     assert [] == [name for name in names if name.endswith((".so", ".pyd"))]
     assert "pytest_fluxrun/py.typed" in names
+    assets = {f"pytest_fluxrun/report/assets/report.{suffix}" for suffix in ("html", "css", "js")}
+    assert assets <= {*names}
 
     shown = subprocess.run(
         [

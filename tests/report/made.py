@@ -17,7 +17,7 @@ from pytest_fluxrun.report.document import (
     ReportedSession,
 )
 
-__all__ = ["call", "report_of", "run_of", "session_of"]
+__all__ = ["call", "mixed_runs", "report_of", "run_of", "session_of"]
 
 
 def session_of(**fields: Any) -> ReportedSession:
@@ -79,3 +79,91 @@ def run_of(number: int, **fields: Any) -> ReportedRun:
 def report_of(*runs: ReportedRun, **session: Any) -> Report:
     """A report of these runs."""
     return Report(project="shop", session=session_of(collected=len(runs), **session), runs=runs)
+
+
+def mixed_runs(number: int) -> list[ReportedRun]:
+    """Runs of every verdict and several entries, each with seven calls in two lanes; most pass."""
+    return [_mixed(index) for index in range(number)]
+
+
+_CALLS = (
+    ("sqlite3", "sql", False, "SELECT id, total, currency FROM orders WHERE id = ?", "1 row"),
+    ("redis", "kv", False, "GET", "string of 36 characters"),
+    ("httpx", "http", False, "GET https://rates.example", "200, 211 bytes"),
+    ("httpx", "http", True, "POST https://pay.example", "201, 96 bytes"),
+    ("sqlite3", "sql", True, "INSERT INTO payments (order_id, amount, state) VALUES (?, ?, ?)", "done, 1 row changed"),
+    ("smtplib", "mail", True, "send", "done"),
+    ("sqlite3", "sql", True, "COMMIT", "done"),
+)
+_ENTRIES = ("orders.create", "orders.refund", "invoices.monthly", "webhooks.stripe", "front")
+_RARE = {
+    3: ("regressed", "failed", "changed-effect", "changed-effect: call[4].request.body.amount"),
+    5: ("reproduced", "failed", "reproduced", "outcome: 'no error and no 5xx' → raised shop.errors.CouponExpired"),
+    8: ("reproduced", "xfailed", "reproduced", "response.status: 409 → 500"),
+    11: ("beyond", "failed", "beyond", "redis SET"),
+    14: ("diverged", "failed", "unrecorded", "httpx POST https://audit.example"),
+    17: (
+        "leaked",
+        "failed",
+        "leak",
+        "socket.connect 10.0.0.7:9200 at shop/search.py:41 (the app itself: no boundary covers it)",
+    ),
+    19: ("unready", "error", "truncated", ""),
+    23: ("locked", "skipped", "", ""),
+    26: ("fixed", "passed", "fixed", ""),
+}
+
+
+def _mixed(index: int) -> ReportedRun:
+    verdict, outcome, reason, first = _RARE.get(
+        index % 29 if index < 58 else index % 290, ("match", "passed", "match", "")
+    )
+    entry = _ENTRIES[index % len(_ENTRIES)]
+    failed = outcome == "failed"
+    place = {"changed-effect": 3, "unrecorded": 7, "beyond": 7}.get(reason)
+    timeline = [_lane_call(number, changed=failed and place == number - 1) for number in range(1, len(_CALLS) + 1)]
+    if place == 7:
+        timeline.append(call(None, "new", boundary="httpx", asked=first.partition(" ")[2], effect=True))
+    unopened = verdict in ("unready", "locked")
+    outcomes = {} if unopened else _outcomes(reason)
+    fields: dict[str, Any] = {
+        "entry": entry,
+        "verdict": verdict,
+        "outcome": outcome,
+        "reason": reason,
+        "first_divergence": first,
+        "first_divergent_call": place if failed else None,
+        "differences": run_of(1).differences if reason == "reproduced" else (),
+        "drifts": [{"kind": "changed-effect", "call": 4, "text": "httpx POST https://pay.example", "failing": True,
+                    "paths": ["call[4].request.body.amount"]}] if reason == "changed-effect" else (),
+        "guard": {"path": f"runs/{entry}.guard.toml", "expect": "fix" if verdict == "reproduced" else "recorded",
+                  "pending": outcome == "xfailed", "title": f"INC-{1400 + index}: a coupon gives a 500"}
+        if index % 3 else None,
+        "problem": "the bundle is cut off: it has 2319 bytes\n  next:    fetch it again with `fluxrun pull`"
+        if verdict == "unready" else "",
+        "timeline": () if unopened else timeline,
+        "calls_recorded": 0 if unopened else len(_CALLS),
+        "calls_replayed": 0 if unopened else len(_CALLS),
+        "confirmation": {"how": "fork", "verdict": verdict, "same": True} if failed else None,
+        **outcomes,
+    }  # fmt: skip
+    return run_of(index, **fields)
+
+
+def _outcomes(reason: str) -> dict[str, Any]:
+    good = {"text": "201, object of 4 keys", "failure": False, "status": 201}
+    bad = {"text": "raised shop.errors.CouponExpired", "failure": True, "error": "shop.errors.CouponExpired"}
+    recorded = bad if reason in ("reproduced", "fixed", "beyond") else good
+    return {"recorded_outcome": recorded, "replayed_outcome": bad if reason == "reproduced" else good}
+
+
+def _lane_call(number: int, *, changed: bool) -> ReportedCall:
+    boundary, kind, effect, asked, answered = _CALLS[number - 1]
+    lane = "fetch_rates#1" if number in (2, 3) else "/"
+    at_ns = 2_400_000 * number
+    return ReportedCall(
+        number=number, lane=lane, boundary=boundary, kind=kind, effect=effect, status="changed" if changed else "same",
+        drift="changed-effect" if changed else "", paths=(f"call[{number}].request.body.amount",) if changed else (),
+        recorded=RecordedCall(asked=asked, answered=answered, started_ns=at_ns, ended_ns=at_ns + 1_300_000),
+        replayed=ReplayedCall(position=number, lane=lane, asked=asked, source="run"),
+    )  # fmt: skip
