@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "extend": ("extend", "Ask a development environment for the reads that a run lacks."),
     "gate": ("gate", "Judge a session's report, or compare it with another one's, for CI."),
     "require": ("require", "Write down which guards the gate requires."),
+    "guards": ("guards", "Check guard files and the guard list, for pre-commit."),
     "push": ("transfer:push_command", "Copy runs to a store."),
     "pull": ("transfer:pull_command", "Fetch runs from a store."),
     "keys": ("keys", "List the project's keys, show a public one, make a new one."),

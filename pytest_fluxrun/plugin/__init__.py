@@ -81,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 "fluxrun: runs are asked for, and `-p no:fluxrun-session` disables what replays and counts them\n"
                 "  next:    drop that option, also from PYTEST_ADDOPTS; without --fluxrun-dir no run is replayed"
             )
+        session.tell_github()
         if config.getoption("fluxrun_report"):
             from pytest_fluxrun.plugin.reporting import Reporting
 

@@ -23,6 +23,8 @@ from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
+from pytest_fluxrun.plugin.github import in_github
+from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
@@ -73,6 +75,9 @@ def prepare(item: RunItem) -> None:
         if reporting := _reporting(item):
             reporting.keep_opened(item, run, guard)
         _make_ready(session, run, item.funcargs.get("fluxrun_app"))
+        if in_github(os.environ):
+            place = entry_place(run, item.config.rootpath)
+            _property(item, entry_place=f"{place.path}:{place.line}" if place else "")
     except NoMatchingKey:
         if item.config.getoption("fluxrun_locked") == "skip":
             _property(item, verdict="locked")

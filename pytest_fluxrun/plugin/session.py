@@ -105,6 +105,14 @@ class RunSession:
             )
         return self._stages
 
+    def tell_github(self) -> None:
+        """Register what speaks to GitHub Actions, in its jobs; not in workers, nor where a replay is only confirmed."""
+        from pytest_fluxrun.execution.confirmation import is_confirming
+        from pytest_fluxrun.plugin.github import GitHub, in_github
+
+        if in_github(os.environ) and not hasattr(self.config, "workerinput") and not is_confirming():
+            self.config.pluginmanager.register(GitHub(self), "fluxrun-github")
+
     def prepare(self, run: Run) -> None:
         """Start what the run is replayed on. See `Stages.prepare`."""
         with database_open(self.config):

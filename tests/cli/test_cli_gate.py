@@ -171,3 +171,22 @@ def test_list_that_cannot_be_used(shop: Shop) -> None:
     code, output = _gate(shop, report_of(run_of(1, **_GREEN)))
 
     assert (2, True) == (code, "guards.txt' can't be used: 'orders' is no run's name" in output), output
+
+
+def test_guards_are_checked_without_a_key(shop: Shop) -> None:
+    """A guard that can't be used, one under another run's name, and a list that disagrees: each a line, exit code 1."""
+    runs = shop.root / "runs"
+    one, other = (run_of(number).name for number in (1, 2))
+    good = f'run = "{one[-26:]}"\nsha256 = "{"0" * 64}"\n'
+    (runs / f"{one}.guard.toml").write_text(good)
+    write_list(runs, [one])
+
+    clean = _run(shop, "guards")
+    (runs / f"{other}.guard.toml").write_text(good)
+    (runs / f"{one}.guard.toml").write_text("runs = 1\n")
+    broken = _run(shop, "guards", f"runs/{one}.guard.toml", f"runs/{other}.guard.toml")
+
+    assert (0, "1 guard read, 0 problems\n") == (clean.exit_code, clean.output)
+    assert (1, "2 guards read, 3 problems") == (broken.exit_code, broken.output.splitlines()[-1])
+    assert "its name ends with another run's id" in broken.output
+    assert f"runs/guards.txt lists no {other}.guard.toml" in broken.output
