@@ -24,19 +24,16 @@ _SLOWEST: Final = 3
 
 @dataclass(slots=True)
 class Summary:
-    """Counts the runs of a session.
+    """Counts the runs of a session; one that ran again counts as it ended the last time.
 
     Args:
         directories: of runs.
-
-    Attributes:
-        verdicts: how many runs have each.
     """
 
     config: pytest.Config
     directories: tuple[Path, ...]
-    verdicts: Counter[str] = field(default_factory=Counter)
-    _drift: Counter[str] = field(default_factory=Counter)
+    _verdicts: dict[str, str] = field(default_factory=dict)
+    _drift: dict[str, str] = field(default_factory=dict)
     _start_ups: set[str] = field(default_factory=set)
     _seconds: dict[str, float] = field(default_factory=dict)
     _fixed: set[str] = field(default_factory=set)
@@ -45,29 +42,32 @@ class Summary:
     def count(self, report: pytest.TestReport, properties: Mapping[str, str]) -> None:
         """Count the report that ended a run's item."""
         verdict = properties.get("fluxrun.verdict", "skipped" if report.skipped else "unready")
-        self.verdicts[verdict] += 1
+        self._verdicts[report.nodeid] = verdict
         self._seconds[report.nodeid] = report.duration
         if "fluxrun.start_up" in properties:
             self._start_ups.add(properties["fluxrun.start_up"])
-        for counted in filter(None, properties.get("fluxrun.drift", "").split("; ")):
-            kind, _, number = counted.rpartition(" ")
-            self._drift[kind] += int(number)
-        if report.failed:
-            self._red.add(report.nodeid)
-        if verdict == "fixed" and properties.get("fluxrun.judged") == "failed":
-            self._fixed.add(report.nodeid)
+        self._drift[report.nodeid] = properties.get("fluxrun.drift", "")
+        pending = verdict == "fixed" and properties.get("fluxrun.judged") == "failed"
+        for kept, belongs in ((self._red, report.failed), (self._fixed, pending)):
+            (kept.add if belongs else kept.discard)(report.nodeid)
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many runs have each."""
+        return Counter(self._verdicts.values())
 
     def lines(self) -> Iterator[str]:
         """The lines, without those that would say nothing."""
-        if self.verdicts:
+        if self._verdicts:
             counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
-            yield f"fluxrun: {self.verdicts.total()} runs: {counts}"
+            yield f"fluxrun: {len(self._verdicts)} runs: {counts}"
         for drift in sorted(self._start_ups)[:_MOST]:
             yield f"fluxrun: start-up differs from the recorded one: {drift}"
         if len(self._start_ups) > _MOST:
             yield f"fluxrun: start-up differs in {len(self._start_ups) - _MOST} more ways"
-        if self._drift:
-            yield f"fluxrun: drift: {_some([f'{count} {name}' for name, count in self._drift.most_common()])}"
+        by_boundary = self._drift_by_boundary()
+        if by_boundary:
+            yield f"fluxrun: drift: {_some([f'{count} {name}' for name, count in by_boundary.most_common()])}"
         if self._fixed:
             yield (
                 f"fluxrun: fixed, and still pending: {_some(map(_name, sorted(self._fixed)))}: remove `pending = true` "
@@ -79,6 +79,15 @@ class Summary:
             yield f"fluxrun: slowest: {', '.join(f'{self._seconds[one]:.2f} s {_name(one)}' for one in slowest)}"
         if self._red:
             yield f"fluxrun: again: {self._again()}"
+
+    def _drift_by_boundary(self) -> Counter[str]:
+        """`kind boundary`, with how often over all runs."""
+        found: Counter[str] = Counter()
+        for text in self._drift.values():
+            for counted in filter(None, text.split("; ")):
+                name, _, number = counted.rpartition(" ")
+                found[name] += int(number)
+        return found
 
     def _orphans(self) -> Iterator[str]:
         placed = [one for directory in self.directories for one in _scanned(directory)]
