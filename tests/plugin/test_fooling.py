@@ -156,6 +156,14 @@ def _lock(kiosk: Kiosk) -> None:
     write_project_key(key_file, ProjectKey.generate(Algorithm.X25519))
 
 
+def _locked_and(text: str) -> Callable[[Kiosk], None]:
+    def prepare(kiosk: Kiosk) -> None:
+        _lock(kiosk)
+        _conftest(text)(kiosk)
+
+    return prepare
+
+
 def _pending(kiosk: Kiosk) -> None:
     """One run alone, whose failure is back and expected."""
     kiosk.edit("service.py", "if amount == 8:", "if amount == 7:")
@@ -263,6 +271,7 @@ _WAYS = [
     Way("conftest drops items", f"5 {_NOT_REPLAYED}", _conftest(_DROPS)),
     Way("conftest runs nothing", f"5 {_NOT_REPLAYED}", _conftest(_PROTOCOL)),
     Way("xfail on all", _OTHERWISE, _conftest(_marks("xfail"), broken=True)),
+    Way("xfail on what isn't ready", "5 runs didn't pass, and something", _locked_and(_marks("xfail"))),
     Way("xfail(run=False)", f"5 {_NOT_REPLAYED}", _conftest(_marks("xfail(run=False)"), broken=True)),
     Way("reports rewritten", _OTHERWISE, _conftest(_REWRITES, broken=True)),
     Way("exit code reset", "made the exit code 0", _conftest(_RESETS, broken=True)),
