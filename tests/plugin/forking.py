@@ -38,7 +38,20 @@ for line in sys.stdin:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(json.dumps(status), flush=True)
 """
+_BOUNDARIES = (
+    "anyio", "asyncio", "asyncio_subprocess", "clock", "concurrent_futures", "entropy", "environment", "files",
+    "http_client", "httpx", "logging", "os_processes", "pydantic", "queue", "sleep", "socket", "sqlite3", "ssl",
+    "subprocess", "threading", "verification",
+)  # fmt: skip
+_ENTRIES = ("arq", "asgi", "celery", "click", "django", "dramatiq", "function", "rq", "wsgi")
 _MODULES = (
+    "anyio._backends._asyncio",
+    "certifi",
+    "h2.connection",
+    "httpcore",
+    *(f"pytest_fluxrun.boundaries.{name}" for name in _BOUNDARIES),
+    *(f"pytest_fluxrun.entries.{name}" for name in _ENTRIES),
+    "pytest_fluxrun.recording.service",
     "pytest_fluxrun.plugin.replay",
     "pytest_fluxrun.plugin.session",
     "pytest_fluxrun.execution.stages",
