@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -94,7 +94,7 @@ class Settings(BaseModel):
     allow_write: Names = ()
     telemetry: Names = ()
     timeout_s: float = Field(default=10.0, gt=0)
-    require: int = Field(default=0, ge=0)
+    require: Annotated[int, Field(ge=0)] | Literal["all"] = 0
     live: dict[str, Any] = Field(default_factory=dict)
 
 

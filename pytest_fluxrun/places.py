@@ -9,9 +9,11 @@ import functools
 import linecache
 import os
 import sysconfig
-from types import CodeType, FrameType
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
 
 __all__ = [
+    "calling_code",
     "is_infrastructure",
     "is_library",
     "is_relay",
@@ -242,3 +244,17 @@ def _describe(code: CodeType, lasti: int) -> str:
 
 def _fold(text: str) -> str:
     return " ".join(text.split()).replace("|", "¦")
+
+
+def calling_code(trace: TracebackType | None, root: Path) -> str:
+    """The innermost code of the project that an error passed, as `Class.method (file:line)`, or ""."""
+    found: tuple[FrameType, int] | None = None
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if file.is_relative_to(root) and "site-packages" not in file.parts:
+            found = trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+    if found is None:
+        return ""
+    frame, line = found
+    return f"{frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).relative_to(root)}:{line})"

@@ -1,7 +1,7 @@
 """os and pty: `os.system` is a start like any other; other ways to a process are refused by name inside a run.
 
-Forks of multiprocessing are its own affair, and a server's at start-up are no run's. What subprocess does with these
-functions is part of its own crossing.
+`os._exit` is refused too. Forks of multiprocessing are its own affair, and a server's at start-up are no run's. What
+subprocess does with these functions is part of its own crossing.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class OsProcesses(ProcessLibrary):
                 yield Patch(module, function, _Forbidden(f"{module.__name__}.{function}").forbid)
         if module.__name__ == "os":
             yield Patch(module, "system", _system)
+            yield Patch(module, "_exit", _Ending("os._exit").forbid)
 
 
 class _Forbidden(Uncovered):
@@ -66,6 +67,12 @@ class _Forbidden(Uncovered):
             return original(*args, **kwargs)
 
         return forbidden
+
+
+class _Ending(_Forbidden):
+    """What ends the process at once, and a session of replays with it."""
+
+    instead: ClassVar[str] = "raise SystemExit, which a run can end with"
 
 
 def _is_exempt(frame: Any) -> bool:

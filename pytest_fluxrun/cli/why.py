@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import NoReturn
 
 import click
@@ -18,6 +17,7 @@ from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, RunN
 from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, judge
+from pytest_fluxrun.places import calling_code
 from pytest_fluxrun.registry import text_of
 from pytest_fluxrun.report.plain_text import printable, shortened
 from pytest_fluxrun.run import Run
@@ -123,7 +123,7 @@ def _miss(project: Project, replayed: Replayed) -> Iterator[str]:
         return
     yield ""
     yield str(missed)
-    caller = _caller(missed.__traceback__, project.root)
+    caller = calling_code(missed.__traceback__, project.root)
     if caller:
         yield f"  made by: {caller}"
     was_effect = any(played.source == "miss" and played.effect for played in replayed.replayer.played)
@@ -135,20 +135,6 @@ def _miss(project: Project, replayed: Replayed) -> Iterator[str]:
             f'each run, e.g. `cache = fluxrun.host("cache", cache)` around {owner}, then record again.',
             _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False,
         )  # fmt: skip
-
-
-def _caller(trace: TracebackType | None, root: Path) -> str:
-    """The innermost code of the project that an error passed, as `Class.method (file:line)`, or ""."""
-    found: tuple[FrameType, int] | None = None
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_relative_to(root) and "site-packages" not in file.parts:
-            found = trace.tb_frame, trace.tb_lineno
-        trace = trace.tb_next
-    if found is None:
-        return ""
-    frame, line = found
-    return f"{frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).relative_to(root)}:{line})"
 
 
 def _brief(value: object) -> str:

@@ -24,6 +24,7 @@ from pytest_fluxrun.execution.digests import digests_of_answers, recorded_digest
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.execution.preamble import start_up_drifts
 from pytest_fluxrun.fence import Fence
+from pytest_fluxrun.places import calling_code
 from pytest_fluxrun.replaying import event_loop
 from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.replayer import Replayer
@@ -282,7 +283,11 @@ class Stage:
                 replayer.close()
                 event_loop.finish(self.loop, clock)
         evidence = _evidence(run, replayer, outcome, tuple(map(str, fence.attempts)), deadline)
-        evidence = replace(evidence, drifts=(*evidence.drifts, *self._start_up_drifts, *served(digests)))
+        missed = replayer.unrecorded
+        asked_by = "" if missed is None else calling_code(missed.__traceback__, self._root)
+        evidence = replace(
+            evidence, asked_by=asked_by, drifts=(*evidence.drifts, *self._start_up_drifts, *served(digests))
+        )
         return Replayed(evidence=evidence, replayer=replayer, stacks=stacks)
 
 

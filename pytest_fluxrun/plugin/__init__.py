@@ -27,10 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--fluxrun-require",
-        type=int,
         default=None,
         metavar="N",
-        help="fail unless at least N runs were replayed",
+        help="fail unless at least N runs were replayed; also run ids, separated by space, or `all`",
     )
     group.addoption(
         "--fluxrun-pull", action="store_true", help="before collection, fetch from the store what the guards pin"
@@ -64,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="reports show bodies, arguments, rows and messages; without it types and sizes",
     )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
-    parser.addini("fluxrun_require", "fail unless at least this many runs were replayed", default="0")
+    parser.addini("fluxrun_require", "a number of runs that must be replayed, run ids, or `all`", default="")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
 
 
@@ -72,19 +71,57 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, and the rest of the plugin where runs are asked for."""
     config.addinivalue_line("markers", "fluxrun(run): replays a recorded run, on a test the one for fluxrun_replay")
     config.addinivalue_line("markers", "fluxrun_expected_fix: the run's fix isn't there yet; strict once it is")
+    _refuse_misspelt(config)
     if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
         from pytest_fluxrun.plugin.session import RunSession
 
         session = RunSession.for_config(config)
-        config.pluginmanager.register(session, "fluxrun-session")
+        if config.pluginmanager.register(session, "fluxrun-session") is None:
+            raise pytest.UsageError(
+                "fluxrun: runs are asked for, and `-p no:fluxrun-session` disables what replays and counts them\n"
+                "  next:    drop that option, also from PYTEST_ADDOPTS; without --fluxrun-dir no run is replayed"
+            )
+        session.tell_github()
         if config.getoption("fluxrun_report"):
             from pytest_fluxrun.plugin.reporting import Reporting
 
             Reporting.register(session)
-    elif config.getoption("fluxrun_report"):
+        return
+    if config.getoption("fluxrun_report"):
         raise pytest.UsageError(
             "--fluxrun-report has no runs to report on: no run directory is set\n"
             "  next:    pass --fluxrun-dir=runs/, or set fluxrun_dir in the ini file"
+        )
+    if config.getini("fluxrun_require") or config.getoption("fluxrun_require"):
+        _refuse_no_directory(config)
+
+
+def _refuse_misspelt(config: pytest.Config) -> None:
+    """Pytest only warns of an unknown ini setting; a misspelt requirement would require nothing."""
+    misspelt = sorted(name for name in config._get_unknown_ini_keys() if name.startswith("fluxrun_"))  # noqa: SLF001 - pytest's own check, of which only a warning comes
+    if misspelt:
+        raise pytest.UsageError(
+            f"the ini setting {misspelt[0]!r} is unknown, so that it would change nothing\n"
+            "  next:    correct its name in the ini file; `pytest --help` lists the settings that begin with fluxrun_"
+        )
+
+
+def _refuse_no_directory(config: pytest.Config) -> None:
+    """A requirement without run directories can't be met: an error where it binds this session."""
+    import os
+
+    from pytest_fluxrun.errors import FluxRunError
+    from pytest_fluxrun.plugin.gate import on_ci, required_by
+
+    try:
+        required, explicit = required_by(config, None)
+    except FluxRunError as error:
+        raise pytest.UsageError(str(error)) from None
+    if required and (explicit or on_ci(os.environ)):
+        raise pytest.UsageError(
+            f"fluxrun: runs are required ({required}), and no run directory is named\n"
+            "  next:    set fluxrun_dir beside fluxrun_require in the ini file, or pass --fluxrun-dir; "
+            "`--fluxrun-require=0` on the command line of a job that replays none on purpose"
         )
 
 

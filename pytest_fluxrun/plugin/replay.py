@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
+from pytest_fluxrun.plugin.github import in_github
+from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_fluxrun.plugin.reporting import Reporting
 
 __all__ = ["Outcome", "prepare", "replay_for_test", "run_item"]
+
+_MOST_DRIFT = 20
 
 _RUN: pytest.StashKey[tuple[Run, Guard | None]] = pytest.StashKey()
 
@@ -70,6 +75,9 @@ def prepare(item: RunItem) -> None:
         if reporting := _reporting(item):
             reporting.keep_opened(item, run, guard)
         _make_ready(session, run, item.funcargs.get("fluxrun_app"))
+        if in_github(os.environ):
+            place = entry_place(run, item.config.rootpath)
+            _property(item, entry_place=f"{place.path}:{place.line}" if place else "")
     except NoMatchingKey:
         if item.config.getoption("fluxrun_locked") == "skip":
             _property(item, verdict="locked")
@@ -103,7 +111,9 @@ def run_item(item: RunItem) -> None:
         item,
         verdict=judgement.verdict.value,
         reason=judgement.reason,
+        judged=_judged_as(guard, judgement),
         first_divergence=judgement.first_divergence,
+        drift=_drift_counts(replayed, judgement),
         start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
@@ -119,6 +129,20 @@ def run_item(item: RunItem) -> None:
             reporting.keep_confirmation(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+
+
+def _judged_as(guard: Guard | None, judgement: Judgement) -> str:
+    """How the gate counts the run, whatever marks and hooks make of its report."""
+    if guard is None or not guard.pending:
+        return "passed" if judgement.passed else "failed"
+    return "pending" if judgement.verdict is Verdict.REPRODUCED else "failed"
+
+
+def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
+    """`kind boundary` of each drift, with how often: `missing-read httpx 2; clock-interpolated clock 1`."""
+    drifts = (*judgement.notes, *replayed.evidence.drifts)
+    counts = Counter(f"{drift.kind} {drift.text.partition(' ')[0]}" for drift in drifts)
+    return "; ".join(f"{name} {count}" for name, count in counts.most_common(_MOST_DRIFT))
 
 
 def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) -> tuple[Shown, Judgement, bool]:

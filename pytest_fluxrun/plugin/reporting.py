@@ -137,7 +137,7 @@ class Reporting:
         """
         part = item.stash[_PART]
         part |= judged_part(run, evidence, judgement, values=self.values)
-        part |= {"entry_place": _entry_place(run, self._config.rootpath), "rerun": rerun}
+        part |= {"entry_place": entry_place(run, self._config.rootpath), "rerun": rerun}
 
     def keep_confirmation(self, item: RunItem, said: Confirmation) -> None:
         """Keep what a clean process said."""
@@ -283,11 +283,11 @@ class Reporting:
                 exit_status=exit_status,
                 complete=not incomplete,
                 incomplete_because=incomplete,
-                narrowed=session.narrowed,
+                narrowed=session.gate.narrowed,
                 collected=len(self._collected),
-                required=session.required,
-                required_runs=session.required_runs,
-                gate=session.gate_failure if not incomplete else "",
+                required=session.gate.required.number,
+                required_runs=session.gate.required_runs,
+                gate=session.gate.failure() if not incomplete else "",
                 directories=tuple(map(self._relative, session.directories)),
                 versions={
                     "python": platform.python_version(),
@@ -329,7 +329,7 @@ def _counts(names: Iterator[str]) -> dict[str, int]:
     return dict(sorted(Counter(filter(None, names)).items()))
 
 
-def _entry_place(run: Run, root: Path) -> Place | None:
+def entry_place(run: Run, root: Path) -> Place | None:
     """Where the entry's function is defined, if it is one and lies in the project."""
     try:
         target = inspect.unwrap(registered_entry(run.entry, run.entry_kind).target)

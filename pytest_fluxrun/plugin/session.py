@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,16 @@ import pytest
 
 from pytest_fluxrun import registry
 from pytest_fluxrun.config import Settings, load_settings, use_settings
-from pytest_fluxrun.errors import FluxRunError, SettingsError
+from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, opened
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunDirectory, RunItem
 from pytest_fluxrun.plugin.confirmation import Confirmer
 from pytest_fluxrun.plugin.django_database import database_open
+from pytest_fluxrun.plugin.exits import watch_exits
+from pytest_fluxrun.plugin.failure_repr import FailureRepr
+from pytest_fluxrun.plugin.gate import Gate, lies_in, relative, required_by
+from pytest_fluxrun.plugin.summary import Summary
 
 if TYPE_CHECKING:
     from pytest_fluxrun.execution.stage import Shown
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSession", "session_of"]
 
-_SHORTEST_ID = 6
-_NOT_REPLAYED = frozenset({"locked", "skipped", "unready"})
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
 
 
@@ -40,13 +41,11 @@ class RunSession:
     config: pytest.Config
     settings: Settings
     directories: tuple[Path, ...]
-    required: int
-    required_runs: tuple[str, ...]
-    verdicts: Counter[str] = field(default_factory=Counter)
-    seen: set[str] = field(default_factory=set)
+    gate: Gate
+    summary: Summary
     keep: frozenset[int] = field(default_factory=baseline)
     confirmer: Confirmer = field(init=False)
-    start_ups: set[str] = field(default_factory=set)
+    _pytest_session: pytest.Session | None = None
     _stages: Stages | None = None
     _keyring: Keyring | None = None
 
@@ -71,11 +70,14 @@ class RunSession:
                 pull_pinned(directories, settings, config.rootpath)
             for directory in directories:
                 opened(directory).close()
-            number, runs = _required(config, settings)
+            required, explicit = required_by(config, settings)
         except FluxRunError as error:
             raise pytest.UsageError(str(error)) from None
+        gate = Gate(config, directories, required, explicit)
+        session = cls(config, settings, directories, gate, Summary(config, directories))
+        if not hasattr(config, "workerinput"):
+            config.add_cleanup(watch_exits(lambda: _uncapture(config)))
         registry.install_replay_seams()
-        session = cls(config, settings, directories, number, runs)
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
         return session
@@ -102,6 +104,14 @@ class RunSession:
                 keep=self.keep,
             )
         return self._stages
+
+    def tell_github(self) -> None:
+        """Register what speaks to GitHub Actions, in its jobs; not in workers, nor where a replay is only confirmed."""
+        from pytest_fluxrun.execution.confirmation import is_confirming
+        from pytest_fluxrun.plugin.github import GitHub, in_github
+
+        if in_github(os.environ) and not hasattr(self.config, "workerinput") and not is_confirming():
+            self.config.pluginmanager.register(GitHub(self), "fluxrun-github")
 
     def prepare(self, run: Run) -> None:
         """Start what the run is replayed on. See `Stages.prepare`."""
@@ -142,10 +152,11 @@ class RunSession:
         return None
 
     def pytest_report_header(self) -> list[str]:
-        """One line: where the runs come from, and the hash seed where replays could depend on it."""
-        shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
+        """Where the runs come from, what could make replays differ, and what is required."""
+        shown = ", ".join(relative(directory, self.config.rootpath) for directory in self.directories)
         seed = os.environ.get("PYTHONHASHSEED", "random")
-        return [f"fluxrun: runs from {shown}; deadline {self.settings.timeout_s:g} s; PYTHONHASHSEED {seed}"]
+        line = f"fluxrun: runs from {shown}; deadline {self.settings.timeout_s:g} s; PYTHONHASHSEED {seed}"
+        return [f"{line}; required: {self.gate.required}" if self.gate.required else line]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -157,18 +168,17 @@ class RunSession:
             report.longrepr = str(call.excinfo.value)
         return report
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what was replayed; on the controller this sees every worker's reports."""
-        properties = dict(report.user_properties)
+        properties = {name: str(value) for name, value in report.user_properties if name.startswith("fluxrun.")}
         if "fluxrun.run_id" not in properties or report.when == "teardown":
             return
-        if "fluxrun.start_up" in properties:
-            self.start_ups.add(str(properties["fluxrun.start_up"]))
+        if isinstance(report.longrepr, str):
+            report.longrepr = FailureRepr(report.longrepr, report.location[0])
         if report.when == "call" or report.outcome != "passed":
-            verdict = str(properties.get("fluxrun.verdict", "skipped" if report.skipped else "unready"))
-            self.verdicts[verdict] += 1
-            if verdict not in _NOT_REPLAYED:
-                self.seen.add(str(properties["fluxrun.run_id"]))
+            self.gate.count(report, properties)
+            self.summary.count(report, properties)
 
     def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> Any:
         """A run that turned out unready while it was replayed is an ERROR too."""
@@ -177,59 +187,38 @@ class RunSession:
         return None
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Apply the gate, and shut the app down."""
         self.confirmer.close()
         if self._stages is not None:
             self._stages.close()
             self._stages = None
-        if self._gate_failure() and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._pytest_session = session
+        session.exitstatus = self.gate.exit_status(session.exitstatus)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """The gate once more: another hook may have made the exit code 0 after it."""
+        if self._pytest_session is not None:
+            status = self._pytest_session.exitstatus
+            self._pytest_session.exitstatus = self.gate.exit_status(status)
+            if self._pytest_session.exitstatus != status:
+                print(  # noqa: T201 - pytest's reporter has ended
+                    "fluxrun gate: another plugin or conftest.py made the exit code 0; it is 1", file=sys.stderr
+                )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Verdict counts, and what the gate says."""
-        if self.verdicts:
-            counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
-            terminalreporter.write_line(f"fluxrun: {self.verdicts.total()} runs: {counts}")
-        for drift in sorted(self.start_ups):
-            terminalreporter.write_line(f"fluxrun: start-up differs from the recorded one: {drift}")
-        failure = self._gate_failure()
+        """Verdict counts and what else a reader should know, and what the gate says."""
+        for line in self.summary.lines():
+            terminalreporter.write_line(line)
+        failure = self.gate.failure()
         if failure:
             terminalreporter.write_sep("=", "fluxrun gate", red=True, bold=True)
             terminalreporter.write_line(failure)
-
-    @property
-    def gate_failure(self) -> str:
-        """Why the session must not be green, or ""."""
-        return self._gate_failure()
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether the user picked runs, so that there may be others."""
-        return _selected(self.config) or _names_runs(self)
-
-    def _gate_failure(self) -> str:
-        """Why the session must not be green, or ""."""
-        if hasattr(self.config, "workerinput") or self.config.option.collectonly or _names_runs(self):
-            return ""
-        if len(self.seen) < self.required:
-            return (
-                f"{len(self.seen)} runs were replayed, {self.required} are required: check --fluxrun-dir, -k and -m, "
-                "or lower --fluxrun-require (fluxrun_require in the ini file)."
+        elif self.gate.passed_over():
+            terminalreporter.write_line(
+                f"fluxrun: the gate isn't applied to runs that were picked here; on CI it is: {self.gate.passed_over()}"
             )
-        absent = [run for run in self.required_runs if not any(seen.startswith(run) for seen in self.seen)]
-        if absent:
-            return (
-                f"required runs were not replayed: {', '.join(absent)}. Fetch them with `fluxrun pull`, or correct "
-                "fluxrun_require in the ini file."
-            )
-        if set(self.verdicts) <= {"skipped"} and not _selected(self.config):
-            shown = ", ".join(_relative(directory, self.config.rootpath) for directory in self.directories)
-            return (
-                f"no run was replayed: {shown} holds none, or none was reached. A gate on no runs proves nothing: "
-                "fill it with `fluxrun pull`, or drop --fluxrun-dir."
-            )
-        return ""
 
 
 def session_of(config: pytest.Config) -> RunSession | None:
@@ -237,39 +226,11 @@ def session_of(config: pytest.Config) -> RunSession | None:
     return config.stash.get(SESSION_KEY, None)
 
 
-def _selected(config: pytest.Config) -> bool:
-    """Whether the user picked tests by name or node id, so that no run among them may be on purpose."""
-    return bool(config.option.keyword or config.option.markexpr or getattr(config.option, "lf", False))
-
-
-def _names_runs(session: RunSession) -> bool:
-    """Whether runs were picked one by one, by the rerun line or --lf: then no others are required."""
-    return bool(getattr(session.config.option, "lf", False)) or any(
-        "::" in argument and _lies_in(argument, directory, session.config)
-        for argument in session.config.invocation_params.args
-        if not argument.startswith("-")
-        for directory in session.directories
-    )
-
-
-def _required(config: pytest.Config, settings: Settings) -> tuple[int, tuple[str, ...]]:
-    """How many runs must be replayed, and which: `fluxrun_require` is a number, or run ids separated by space.
-
-    Raises:
-        SettingsError: it is neither.
-    """
-    option = config.getoption("fluxrun_require")
-    words = str(option if option is not None else config.getini("fluxrun_require") or settings.require).split()
-    if len(words) == 1 and words[0].isdigit() and len(words[0]) < _SHORTEST_ID:
-        return int(words[0]), ()
-    for word in words:
-        if not re.fullmatch(rf"[0-9a-hjkmnp-tv-z]{{{_SHORTEST_ID},26}}", word):
-            raise SettingsError(
-                f"the ini setting fluxrun_require {' '.join(words)!r} can't be used",
-                why=f"{word!r} is neither a number of runs nor a run id",
-                next_step="write a number, or ids as `fluxrun list` shows them, separated by spaces",
-            )
-    return 0, tuple(words)
+def _uncapture(config: pytest.Config) -> None:
+    """Let what is written from now on be seen."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
 
 
 def _directories(config: pytest.Config) -> tuple[Path, ...]:
@@ -287,14 +248,5 @@ def _aim(config: pytest.Config, directories: Sequence[Path]) -> None:
     elif not by_option and given:
         return
     for directory in directories:
-        if not any(_lies_in(argument, directory, config) for argument in config.args):
+        if not any(lies_in(argument, directory, config) for argument in config.args):
             config.args.append(str(directory))
-
-
-def _lies_in(argument: str, directory: Path, config: pytest.Config) -> bool:
-    path = Path(os.path.normpath(config.invocation_params.dir / argument.split("::", maxsplit=1)[0]))
-    return path == directory or directory in path.parents
-
-
-def _relative(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -9,6 +9,8 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from itertools import islice
 
 from pytest_fluxrun.boundary import Kind, Picks, Request
 from pytest_fluxrun.derived import Derived
@@ -17,6 +19,9 @@ from pytest_fluxrun.tokens import Tokens
 from pytest_fluxrun.values import decode
 
 __all__ = ["Matcher"]
+
+_LEAST_ALIKE = 0.75
+_MOST_COMPARED = 200
 
 LanePath = tuple[tuple[str, int], ...]
 LanePosition = tuple[int, ...]
@@ -143,6 +148,17 @@ class Matcher:
         if not same:
             same = self._family(kind).get(kind.family(request), [])
         return next((index for index in same if not self._played[index]), same[0] if same else None)
+
+    def alike(self, kind: Kind, request: Request) -> int | None:
+        """The unplayed call that reads most like a request of another operation: a path or a table was misspelt."""
+        asked, best, found = kind.text(request), _LEAST_ALIKE, None
+        for index in islice(self.unplayed(), _MOST_COMPARED):
+            if self._interactions[index].kind != kind.name:
+                continue
+            likeness = SequenceMatcher(None, asked, kind.text(self.request(index)), autojunk=False).ratio()
+            if likeness > best:
+                best, found = likeness, index
+        return found
 
     def unplayed(self) -> Iterable[int]:
         """Indexes of what no call has taken, in order."""

@@ -25,6 +25,8 @@ def unrecorded(
     nearest = lacking = ""
     differs: tuple[str, ...] = ()
     index = matcher.nearest(kind, request)
+    if index is None:
+        index = matcher.alike(kind, request)
     if index is not None:
         recorded = matcher.request(index)
         nearest = call_text(boundary, recorded)

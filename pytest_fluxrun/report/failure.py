@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict
+from pytest_fluxrun.report.headline import headline
 from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["confirmation_line", "failure_text"]
 
 _MOST_LINES = 12
+_MOST_STACK = 40
+_NEXT = "  next:"
 _LONGEST_VALUE = 160
+_NOT_IN_THE_RUN = re.compile(r"call \d+ of \d+ is not in the run\.")
+_MACHINERY = tuple(f"{os.sep}{name}{os.sep}" for name in ("_pytest", "pluggy", "pytest_fluxrun", "xdist", "execnet"))
 
 
 def failure_text(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgement, *, rerun: str) -> str:
@@ -30,12 +37,13 @@ def failure_text(run: Run, guard: Guard | None, replayed: Shown, judgement: Judg
     title = f" — {guard.title}" if guard is not None and guard.title else ""
     return "\n".join(
         [
-            f"{judgement.verdict}: {_headline(judgement)}{title}",
-            f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
+            f"{judgement.verdict}: {headline(run, replayed.evidence, judgement)}{title}",
             *_grounds(replayed, judgement),
+            f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
             *(f"  note:    {note}" for note in run.readiness.notes),
             *_allowances(guard),
-            f"  next:    {_next_step(run, guard, replayed, judgement)}",
+            *(line for line in replayed.evidence.unrecorded.splitlines() if line.startswith(_NEXT)),
+            *(f"{_NEXT}    {step}" for step in [_next_step(run, guard, replayed, judgement)] if step),
             f"  rerun:   {rerun}",
         ]
     )
@@ -55,23 +63,6 @@ def confirmation_line(confirmation: Confirmation) -> str:
     )
 
 
-def _headline(judgement: Judgement) -> str:
-    first = judgement.first_divergence
-    match judgement.verdict:
-        case Verdict.REPRODUCED:
-            return "the recorded failure happens again"
-        case Verdict.LEAKED:
-            return f"a live side effect was attempted and blocked: {first}"
-        case Verdict.BEYOND:
-            return f"the recorded failure is gone, but the code now asks for what the recording lacks: {first}"
-        case Verdict.DIVERGED if judgement.reason == "deadline":
-            return first
-        case Verdict.DIVERGED:
-            return f"an unrecorded call: {first}"
-        case _:
-            return first
-
-
 def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
     for difference in judgement.differences[:_MOST_LINES]:
         yield f"  differs: {difference.path}: expected {_short(difference.expected)}, got {_short(difference.got)}"
@@ -80,8 +71,7 @@ def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
     for drift in judgement.failing_drifts[:_MOST_LINES]:
         yield f"  {drift.kind}: {drift.text}"
         yield from (f"           {path}" for path in drift.paths)
-    if replayed.evidence.unrecorded:
-        yield from replayed.evidence.unrecorded.splitlines()
+    yield from _missed(replayed)
     if judgement.verdict is Verdict.LEAKED:
         yield from (f"  blocked: {leak}" for leak in replayed.evidence.leaks[:_MOST_LINES])
     failing = set(judgement.failing_drifts)
@@ -90,7 +80,29 @@ def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
         yield f"  note:    {drift.kind}: {drift.text}"
     if replayed.stacks:
         yield "  stacks:"
-        yield from (f"    {line}" for line in replayed.stacks.splitlines()[-60:])
+        yield from (f"    {line}" for line in _without_machinery(replayed.stacks)[-_MOST_STACK:])
+
+
+def _missed(replayed: Shown) -> Iterator[str]:
+    """The call that the run lacks, the nearest one, and the code that made it; the first line said that it lacks it."""
+    for line in replayed.evidence.unrecorded.splitlines():
+        if not line.startswith(_NEXT) and not _NOT_IN_THE_RUN.fullmatch(line):
+            yield line
+    if replayed.evidence.asked_by:
+        yield f"  made by: {replayed.evidence.asked_by}"
+
+
+def _without_machinery(stacks: str) -> list[str]:
+    """A stack's lines without the frames of pytest and FluxRun: what a reader can change stays."""
+    kept, dropping, in_own_thread = [], False, False
+    for line in stacks.splitlines():
+        if line.lstrip().startswith('File "'):
+            dropping = in_own_thread or any(part in line for part in _MACHINERY)
+        elif not line.startswith("    "):
+            dropping = in_own_thread = line.startswith("thread fluxrun-")
+        if not dropping:
+            kept.append(line)
+    return kept
 
 
 def _allowances(guard: Guard | None) -> Iterator[str]:
@@ -135,6 +147,8 @@ def _next_step(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgem
             )
         case Verdict.REGRESSED:
             return f"if the change is meant, `fluxrun expect {short}` states it; `fluxrun why {short}` shows every call"
+        case Verdict.DIVERGED if _NEXT in replayed.evidence.unrecorded:
+            return ""  # the miss says it already
         case _:
             return f"`fluxrun why {short}` shows every call of the replay"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.forking import Forking
 from tests.plugin.kiosk import RECORD, SERVICE, Kiosk, Upstream, upstream_server
 from tests.plugin.recorded import new_kiosk
 
@@ -23,6 +24,13 @@ def recorded_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
     (kiosk.root / "kiosk.db").unlink()
     assert len(kiosk.bundles()) == 5, done.stdout
     return replace(kiosk, port=upstream.server.server_port)
+
+
+@pytest.fixture(scope="session")
+def forking(recorded_kiosk: Kiosk) -> Iterator[Forking]:
+    """Sessions of pytest for the price of a fork."""
+    with Forking(recorded_kiosk) as process:
+        yield process
 
 
 @pytest.fixture

@@ -278,7 +278,7 @@ class Kiosk:
 
     def environment(self, **variables: str) -> dict[str, str]:
         """Nothing of the caller's FluxRun or pytest, and the key of this project."""
-        dropped = ("FLUXRUN_", "PYTEST", "COV_CORE", "COVERAGE_PROCESS")
+        dropped = ("FLUXRUN_", "PYTEST", "COV_CORE", "COVERAGE_PROCESS", "CI", "BUILD_NUMBER", "GITHUB_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         own = {
             "HOME": str(self.root.parent),

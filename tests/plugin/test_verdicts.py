@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from tests.plugin.forking import Forking
 from tests.plugin.kiosk import Kiosk
 
 
@@ -19,6 +20,7 @@ def test_recorded_outcome_passes(kiosk: Kiosk) -> None:
         "fluxrun.entry": "quote",
         "fluxrun.verdict": "match",
         "fluxrun.reason": "match",
+        "fluxrun.judged": "passed",
     } == suite.case("quote").properties
 
 
@@ -39,18 +41,18 @@ def test_failed_run_without_guard_is_red_until_fixed(kiosk: Kiosk) -> None:
 
 
 def test_failure_text_has_the_form_of_an_error(kiosk: Kiosk) -> None:
-    """What and where, then the run, the difference, the next command, the rerun line; nothing of pytest's own."""
+    """What and where, then the difference, the run, the next command, the rerun line; nothing of pytest's own."""
     kiosk.keep_only("refund")
     run_id = kiosk.bundle("refund").stem[-26:]
 
     text = kiosk.replay().case("refund").text.splitlines()
 
     assert "reproduced: the recorded failure happens again" == text[0]
-    assert f"  run:     {run_id} of refund, recorded on release r1" == text[1]
     assert (
         "  differs: outcome: expected 'no error and no 5xx', got \"builtins:ValueError: can't refund 7 at 3\""
-        == text[2]
+        == text[1]
     )
+    assert f"  run:     {run_id} of refund, recorded on release r1" == text[2]
     assert text[3].startswith(f"  next:    fix the code; `fluxrun show {run_id[:10]}` shows the run")
     assert text[4] == f"  rerun:   pytest --fluxrun-dir=runs {kiosk.node_id('refund')}"
     assert 5 == len(text)
@@ -280,3 +282,90 @@ def test_isolated_run_that_fails_says_why(kiosk: Kiosk) -> None:
     assert {"failed": 1} == suite.results
     assert "confirm:" not in suite.output
     assert "the recorded failure happens again" in suite.output
+
+
+@pytest.mark.parametrize(
+    ("entry", "old", "new", "lines"),
+    [
+        (
+            "front",
+            "status, body = 200, {",
+            "status, body = 201, {",
+            ["regressed: status 200 → 201 at call 1/1, httpx GET http://127.0.0.1:{port}/rate"],
+        ),
+        (
+            "quote",
+            "(str(uuid.uuid4()), amount))",
+            "(str(uuid.uuid4()), amount + 1))",
+            ["regressed: changed-effect: call[3].request.binds[1]: 1 → 2 at call 3/6, sqlite3 kiosk.db: insert into"],
+        ),
+        (
+            "refund",
+            '"/rate")',
+            '"/rates")',
+            [
+                "diverged: an unrecorded call: httpx GET http://127.0.0.1:{port}/rates before call 1/1",
+                "  asked:   httpx GET http://127.0.0.1:{port}/rates",
+                "  nearest: httpx GET http://127.0.0.1:{port}/rate   differs at request.url",
+                "  made by: rate (service.py:18)",
+                "  run:     ",
+                "  next:    if the new code is to read this, `fluxrun extend ",
+                "  rerun:   pytest --fluxrun-dir=runs runs/refund-",
+            ],
+        ),
+        (
+            "refund",
+            'raise ValueError(f"can\'t refund {amount} at {current}")',
+            "httpx.post('https://pay.example/refund')",
+            [
+                "beyond: the recorded failure is gone, but the code now asks for what the recording lacks: httpx POST ",
+                "  asked:   httpx POST https://pay.example/refund",
+                "  made by: refund (service.py:38)",
+            ],
+        ),
+    ],
+    ids=["status", "effect", "nearest", "beyond"],
+)
+def test_first_line_says_what_changed_and_where(
+    kiosk: Kiosk, forking: Forking, entry: str, old: str, new: str, lines: list[str]
+) -> None:
+    """What, at which call of how many; then the call, the nearest one, who made it, what to do, the rerun line."""
+    kiosk.edit("service.py", old, new)
+
+    output = forking.pytest(kiosk, "--fluxrun-dir=runs", "--fluxrun-no-confirm", kiosk.node_id(entry)).lines
+
+    first = next(number for number, line in enumerate(output) if line.startswith(("regressed", "diverged", "beyond")))
+    for expected, line in zip(lines, output[first:], strict=False):
+        assert line.startswith(expected.format(port=kiosk.port))
+
+
+def test_stacks_of_a_deadline_are_the_apps(kiosk: Kiosk, forking: Forking) -> None:
+    """No frame of pytest or FluxRun hides where the app hung."""
+    kiosk.edit("service.py", "    current = rate()\n", "    current = rate()\n    while True: pass\n")
+
+    suite = forking.pytest(
+        kiosk, "--fluxrun-dir=runs", "--fluxrun-no-confirm", "-o", "fluxrun_timeout_s=1", kiosk.node_id("refund")
+    )
+
+    assert "after call 1/1, httpx GET" in suite.line("diverged: the replay gave no outcome in 1 s")
+    assert "in refund" in suite.output
+    assert "pytest_runtestloop" not in suite.output
+    assert "fluxrun-deadline" not in suite.output
+
+
+def test_summary_stays_short(kiosk: Kiosk, forking: Forking) -> None:
+    """One line each: counts, drift by boundary, what is fixed and pending, orphans, the slowest, and a line to copy."""
+    kiosk.fix_refund()
+    kiosk.guard("refund", expect="fix", pending=True)
+    kiosk.guard("front").with_name("front-01jd3k00000000000000000000.guard.toml").write_text("")
+    kiosk.edit("service.py", "    database.commit()\n", "")
+
+    suite = forking.pytest(kiosk, "--fluxrun-dir=runs", "--fluxrun-no-confirm")
+
+    assert suite.line("fluxrun: 6 runs: 1 fixed, 1 match, 2 regressed, 1 reproduced, 1 unready")
+    assert suite.line("fluxrun: drift: 2 missing-effect sqlite3")
+    assert "refund-" in suite.line("fluxrun: fixed, and still pending: ")
+    assert "quote-" in suite.line("fluxrun: 3 runs without guard: ")
+    assert "front-01jd3k00000000000000000000" in suite.line("fluxrun: 1 guards without bundle: ")
+    assert 2 == suite.line("fluxrun: slowest: ").count(", ")
+    assert "fluxrun: again: pytest --fluxrun-dir=runs --lf" == suite.line("fluxrun: again: ")
