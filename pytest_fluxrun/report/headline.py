@@ -44,7 +44,7 @@ def _place(run: Run, evidence: Evidence, judgement: Judgement) -> str:
     if not total:
         return ""
     number = next((drift.call for drift in judgement.failing_drifts if drift.call), 0)
-    made = [played for played in evidence.calls if played.source == "run"]
+    made = [played for played in evidence.crossings if played.source == "run"]
     if not number and not made:
         return f" before call 1/{total}"
     text = next((f"{one.boundary} {one.text}" for one in made if one.index == number - 1), "")
