@@ -14,9 +14,10 @@ from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.comparison import (
     ABSENT,
     OutcomeDifference,
-    body_of,
     compare_outcomes,
     contains,
+    content_of,
+    differing,
     is_failure,
     joined_headers,
     readable,
@@ -132,7 +133,7 @@ def _compared(
             passed=False,
             reason="reproduced",
             differences=tuple(from_fix),
-            first_divergence=_line(from_fix[0]),
+            first_divergence=from_fix[0].line,
         )
     return _verdict(Verdict.FIXED, from_fix, drifts)
 
@@ -141,7 +142,7 @@ def _from_logs(evidence: Evidence) -> list[OutcomeDifference]:
     tokens = Tokens(evidence.tokens)
     pairs = zip_longest(evidence.recorded_logs, evidence.logs, fillvalue=ABSENT)
     return [
-        OutcomeDifference(f"logs[{index}]", recorded, got)
+        differing(f"logs[{index}]", recorded, got)
         for index, (recorded, got) in enumerate(pairs)
         if recorded != got and not tokens.alike(recorded, got)
     ]
@@ -151,7 +152,7 @@ def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[
     """The good verdict, or `regressed` for another outcome or drift that isn't allowed."""
     if not differences and not drifts:
         return Judgement(good, passed=True, reason=good.value)
-    first = _drift_line(drifts[0]) if drifts else _line(differences[0])
+    first = _drift_line(drifts[0]) if drifts else differences[0].line
     return Judgement(
         Verdict.REGRESSED,
         passed=False,
@@ -191,21 +192,27 @@ def _from_fixed_error(fix: Fix, error: Any) -> Iterator[OutcomeDifference]:
     if fix.raises:
         name = "" if error is None else error["type"].replace(":", ".")
         if name != fix.raises and not name.endswith("." + fix.raises):
-            yield OutcomeDifference("error.type", fix.raises, name or ABSENT)
+            yield differing("error.type", fix.raises, name or ABSENT)
     elif error is not None:
-        yield OutcomeDifference("error", ABSENT, f"{error['type']}: {error['message']}")
+        yield differing("error", ABSENT, f"{error['type']}: {error['message']}")
 
 
 def _from_fixed_response(fix: Fix, response: Any) -> Iterator[OutcomeDifference]:
     if fix.status is not None:
         yield from contains(fix.status, ABSENT if response is None else response["status"], "response.status")
         if response is not None and not response["complete"]:
-            yield OutcomeDifference("response.complete", expected=True, got=False)
+            yield differing("response.complete", expected=True, got=False)
     if fix.body is not None:
-        yield from contains(fix.body, ABSENT if response is None else body_of(response), "response.body")
+        yield from contains(fix.body, ABSENT if response is None else _body_for(fix.body, response), "response.body")
     headers = {} if response is None else joined_headers(response)
     for name, value in joined_headers({"headers": fix.headers.items()}).items():
         yield from contains(value, headers.get(name, ABSENT), f"response.headers.{name}")
+
+
+def _body_for(expected: Any, response: Any) -> Any:
+    """The body in the form in which the guard states it: as a text, or by place."""
+    content = content_of(response)
+    return content.raw if isinstance(expected, str) and content.form != "json" else content.value
 
 
 def _still_failing(outcome: Any) -> list[OutcomeDifference]:
@@ -216,10 +223,6 @@ def _still_failing(outcome: Any) -> list[OutcomeDifference]:
         f"{error['type']}: {error['message']}" if error else f"status {response['status']}" if response else "no answer"
     )
     return [OutcomeDifference("outcome", "no error and no 5xx", got)]
-
-
-def _line(difference: OutcomeDifference) -> str:
-    return f"{difference.path}: {difference.expected!r} → {difference.got!r}"
 
 
 def _drift_line(drift: Drift) -> str:
