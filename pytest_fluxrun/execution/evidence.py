@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.naming import CallName
 
 __all__ = ["Evidence"]
 
@@ -23,6 +24,7 @@ class Evidence:
         all_played: the miss came after every recorded interaction had been played, upkeep aside.
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
+        calls: those that were answered, in the order of happening.
         drifts: in the order of happening.
         tokens: what stands for secrets in the recorded outcome.
         derived: digests that the replay made of such tokens, hexadecimal; recorded are those of the secrets.
@@ -39,6 +41,7 @@ class Evidence:
     leaks: tuple[str, ...] = ()
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
+    calls: tuple[CallName, ...] = ()
     tokens: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     recorded_logs: tuple[str, ...] = ()
@@ -61,4 +64,5 @@ class Evidence:
             Drift(DriftKind(drift["kind"]), drift["call"], drift["text"], tuple(drift["paths"]))
             for drift in document["drifts"]
         )
+        fields["calls"] = tuple(CallName(**call) for call in document["calls"])
         return cls(**fields)

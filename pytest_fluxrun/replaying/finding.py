@@ -13,9 +13,10 @@ from pytest_fluxrun.boundary import Boundary, Call, Difference, Picks, Request
 from pytest_fluxrun.context import Lane
 from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.matching import Matcher
-from pytest_fluxrun.replaying.missing import answerable, call_text
+from pytest_fluxrun.replaying.missing import call_name, call_text
 from pytest_fluxrun.run import Interaction, Recording
 
 __all__ = ["REPEATED", "Finder", "Played"]
@@ -31,6 +32,7 @@ class Played:
 
     Attributes:
         index: the recorded interaction that answered, or -1: the boundary itself did, or nothing.
+        name: as a guard names the call.
         source: `run`, `preamble`, `guard`, `supplement`, `earlier`, `local` (the boundary answered) or `miss`.
     """
 
@@ -39,6 +41,7 @@ class Played:
     lane: str
     text: str
     effect: bool
+    name: CallName
 
 
 class Finder:
@@ -96,13 +99,15 @@ class Finder:
         if index is None:
             answer = self._from_beside(boundary, call, lane, canonical, effect=effect)
             return None if answer is None else (answer, -1)
-        self.note(lane, index, "run", kind.text(request), effect=effect)
+        self.note(boundary, request, lane, index, "run")
         self._check_order(boundary, call, lane, index)
         return self._picked(boundary, index, picks), REPEATED if repeated else index
 
-    def note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
+    def note(self, boundary: Boundary[Any], request: Request, lane: Lane, index: int, source: str) -> None:
         """Keep a crossing in `played`."""
-        self.played.append(Played(index, source, repr(lane), text, effect))
+        kind = boundary.kind
+        effect, name = kind.is_effect(request), call_name(boundary, request)
+        self.played.append(Played(index, source, repr(lane), kind.text(request), effect, name))
 
     def _without_secrets(self, boundary: Boundary[Any], call: Call, canonical: str) -> str | None:
         """The recorded call that a call is but for its secrets, or for what was made of them, if there is one."""
@@ -167,7 +172,7 @@ class Finder:
         kind, request = boundary.kind, call.form()
         shared = self._shared.matcher.any_of(kind, canonical) if kind.may_repeat(request) else None
         if shared is not None:
-            self.note(lane, shared, "preamble", kind.text(request), effect=effect)
+            self.note(boundary, request, lane, shared, "preamble")
             if effect:
                 self._observe(Drift(DriftKind.NEW_EFFECT, 0, call_text(boundary, request)))
             return self._shared.interactions[shared]
@@ -175,7 +180,7 @@ class Finder:
             return None
         by_hand = self._by_hand(boundary, request)
         if by_hand is not None:
-            self.note(lane, -1, "guard", kind.text(request), effect=effect)
+            self.note(boundary, request, lane, -1, "guard")
             return by_hand
         if effect:
             return None
@@ -185,7 +190,7 @@ class Finder:
         ):
             index = matcher.any_of(kind, canonical)
             if index is not None:
-                self.note(lane, index, source, kind.text(request), effect=False)
+                self.note(boundary, request, lane, index, source)
                 self._observe(Drift(drift, 0, call_text(boundary, request)))
                 return interactions[index]
         return None
@@ -196,7 +201,7 @@ class Finder:
         Raises:
             GuardError: the words aren't an answer to this call.
         """
-        found = self._shared.by_hand(answerable(boundary, request))
+        found = self._shared.by_hand(call_name(boundary, request))
         if found is None:
             return None
         answer = boundary.answer(request, found.reply)

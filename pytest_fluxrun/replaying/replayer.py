@@ -328,8 +328,8 @@ class Replayer:
             return self._too_late(boundary, call)
         if patient:
             return _Lacking()
-        kind, request = boundary.kind, call.form()
-        self._finder.note(lane, -1, "miss", kind.text(request), effect=kind.is_effect(request))
+        request = call.form()
+        self._finder.note(boundary, request, lane, -1, "miss")
         missed = self._unrecorded(boundary, call, "")
         self.lacked = self.lacked or (boundary, request)
         if len(self.missed) < _MOST_KEPT:

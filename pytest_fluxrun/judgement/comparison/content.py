@@ -54,7 +54,8 @@ def content_of(response: Any) -> Content:
 def body_of(response: Any) -> Any:
     """A response's body as a reader takes it: inflated; parsed where it is JSON, with integers of any size."""
     body = plain(_inflated_value(response))
-    if isinstance(body, str) and "json" in joined(response["headers"]).get("content-type", "").lower():
+    kind = media_type(joined(response["headers"]).get("content-type", ""))
+    if isinstance(body, str) and _is_json(kind):
         try:
             return json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -96,10 +97,14 @@ def _content(headers: Mapping[str, str], body: str | bytes) -> Content:
     return Content("text" if isinstance(body, str) else "binary", body, body)
 
 
+def _is_json(kind: str) -> bool:
+    return "json" in kind and kind not in _JSON_LINES
+
+
 def _reader(kind: str) -> tuple[str, Callable[[str, str | bytes], Any]] | None:
     if kind in _JSON_LINES:
         return "lines", lambda _, body: _json_lines(_text(body))
-    if kind == "application/json" or kind.endswith(("+json", "/json")):
+    if _is_json(kind):
         return "json", lambda _, body: _json(_text(body))
     if kind == "application/x-www-form-urlencoded":
         return "form", lambda _, body: _form(_text(body))
