@@ -21,6 +21,7 @@ class Evidence:
         outcome: the replay's, or None where the deadline ended it.
         unrecorded: message of the latched miss, or "".
         asked: the missed call on one line, or "".
+        lacked: the missed call of a boundary: `call`, as a guard names it, `kind` and `request`, a Value.
         all_played: the miss came after every recorded interaction had been played, upkeep aside.
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
@@ -37,6 +38,7 @@ class Evidence:
     outcome: Any
     unrecorded: str = ""
     asked: str = ""
+    lacked: Mapping[str, Any] | None = None
     all_played: bool = False
     leaks: tuple[str, ...] = ()
     deadline: str = ""

@@ -44,7 +44,11 @@ class Answers:
 
     def by_hand(self, call: CallName) -> HandAnswer | None:
         """What the guard says of a call."""
-        fitting = [index for index, one in enumerate(self._by_hand) if call.fits(one.call)]
+        fitting = [
+            index
+            for index, one in enumerate(self._by_hand)
+            if call.fits(one.call) and not (one.once and index in self._given)
+        ]
         if not fitting:
             return None
         index = next((index for index in fitting if index not in self._given), fitting[-1])
