@@ -136,10 +136,12 @@ class HandAnswer:
     Args:
         call: `boundary operation`, with `*` for anything.
         reply: in the boundary's own keys.
+        once: it answers one call; without, the last of several answers again and again.
     """
 
     call: str
     reply: dict[str, Any]
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

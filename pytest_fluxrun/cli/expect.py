@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, write_guard
+from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.verdict import judge
 from pytest_fluxrun.report.plain_text import printable
 from pytest_fluxrun.run import Run
@@ -32,13 +34,17 @@ __all__ = ["command"]
 @directories_option
 @click.option("--recorded", is_flag=True, help="Expect the recorded outcome.")
 @click.option("--fix", is_flag=True, help="Expect a fix; without a further option: no error and no 5xx.")
-@click.option("--status", type=click.IntRange(100, 999), help="The fixed response's status.")
+@click.option("--status", metavar="CODE", help="The fixed response's status: 409, 4xx, or several: 200,201.")
+@click.option("--schema", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A JSON Schema of the fixed response's body, or of what the fixed function returns.")  # fmt: skip
 @click.option("--body", metavar="JSON", help="What the fixed response's body contains; objects as subsets.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header of the fixed response.")
 @click.option("--raises", metavar="NAME", help="Class of the error that the fixed function raises.")
 @click.option("--returns", metavar="JSON", help="What the fixed function returns; objects as subsets.")
 @click.option("--effect", "effects", type=click.IntRange(1), multiple=True, metavar="N",
               help="Call N may change or be absent: that belongs to the fix.")  # fmt: skip
+@click.option("--calls", nargs=2, type=(str, click.IntRange(0)), multiple=True, metavar="CALL N",
+              help="CALL is made N times, e.g. `http POST pay.example/*` 1.")  # fmt: skip
 @click.option("--title", metavar="TEXT", help="What a reader of the guard should know.")
 @click.option("--pending/--no-pending", default=None, help="The fix isn't there yet: an expected failure until it is.")
 @click.option(
@@ -76,16 +82,17 @@ def _merged(run: Run, placed: Placed, before: Guard | None, options: Mapping[str
     Raises:
         GuardError: the options contradict each other or what is there.
     """
-    fields = before.model_dump(exclude_defaults=True) if before else {}
+    fields = before.model_dump(exclude_defaults=True, by_alias=True) if before else {}
     fields |= {"run": run.id, "sha256": digest(placed.bundle.read_bytes())}
-    fix = fields.get("fix", {}) | _given_fix(options)
+    given = _given_fix(options, placed)
+    fix = fields.get("fix", {}) | given
     if options["recorded"]:
-        if options["fix"] or _given_fix(options):
+        if options["fix"] or given:
             raise click.UsageError("--recorded expects the recorded outcome: leave out --fix and what describes a fix.")
         fields["expect"] = "recorded"
         fields.pop("fix", None)
         fields.pop("pending", None)
-    elif options["fix"] or _given_fix(options):
+    elif options["fix"] or given:
         fields["expect"] = "fix"
     elif before is None:
         fields["expect"] = "fix" if is_failure(run.outcome) else "recorded"
@@ -96,8 +103,12 @@ def _merged(run: Run, placed: Placed, before: Guard | None, options: Mapping[str
         if options[name]:
             there = fields.get(table, {}).get(key, ())
             fields[table] = {key: tuple(dict.fromkeys((*there, *options[name])))}
+    if options["calls"]:
+        again = {call for call, _ in options["calls"]}
+        kept = [one for one in fields.get("calls", ()) if one["call"] not in again]
+        fields["calls"] = (*kept, *({"call": call, "count": count} for call, count in options["calls"]))
     try:
-        return Guard.model_validate(fields)
+        return with_schema(Guard.model_validate(fields), placed.directory)
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise GuardError(
@@ -107,10 +118,12 @@ def _merged(run: Run, placed: Placed, before: Guard | None, options: Mapping[str
         ) from None
 
 
-def _given_fix(options: Mapping[str, Any]) -> dict[str, Any]:
+def _given_fix(options: Mapping[str, Any], placed: Placed) -> dict[str, Any]:
     fix: dict[str, Any] = {}
     if options["status"] is not None:
-        fix["status"] = options["status"]
+        fix["status"] = _status(options["status"])
+    if options["schema"] is not None:
+        fix["schema"] = Path(os.path.relpath(options["schema"], placed.directory)).as_posix()
     for name in ("body", "returns"):
         if options[name] is not None:
             fix[name] = _json(options[name], f"--{name}")
@@ -121,6 +134,11 @@ def _given_fix(options: Mapping[str, Any]) -> dict[str, Any]:
     if options["effects"]:
         fix["effects"] = options["effects"]
     return fix
+
+
+def _status(text: str) -> Any:
+    codes = tuple(int(code) if code.strip().isdecimal() else code.strip().lower() for code in text.split(","))
+    return codes[0] if len(codes) == 1 else codes
 
 
 def _json(text: str, option: str) -> Any:

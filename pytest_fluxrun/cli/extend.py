@@ -25,7 +25,7 @@ from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Answer, Guard, answer_lines, digest, write_guard
 from pytest_fluxrun.judgement.supplement import seal_supplement
 from pytest_fluxrun.judgement.verdict import judge
-from pytest_fluxrun.replaying.missing import answerable, call_text
+from pytest_fluxrun.replaying.missing import call_name, call_text
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import HandAnswer, Interaction, Run
 from pytest_fluxrun.values import encode
@@ -148,7 +148,7 @@ def _ask(
     extension: _Extension, boundary: Boundary[Any], request: Request, environment: Mapping[str, Any]
 ) -> _Stop | None:
     """Make a read in the environment and keep its answer; or say why there is none."""
-    call = answerable(boundary, request)
+    call = str(call_name(boundary, request))
     try:
         value = boundary.ask(request, environment)
     except FluxRunError:
@@ -168,7 +168,7 @@ def _make_up(
     extension: _Extension, boundary: Boundary[Any], request: Request, environment: Mapping[str, Any] | None
 ) -> _Stop | None:
     """Make up an answer to an effect; or say why that can't be."""
-    before, call = extension.run.answers, answerable(boundary, request)
+    before, call = extension.run.answers, str(call_name(boundary, request))
     number = len(before) + 1
     try:
         reply = None if environment is None else boundary.sketch_there(request, number, environment)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.finding import Played
 
 __all__ = ["Evidence"]
@@ -21,10 +22,12 @@ class Evidence:
         outcome: the replay's, or None where the deadline ended it.
         unrecorded: message of the latched miss, or "".
         asked: the missed call on one line, or "".
+        lacked: the missed call of a boundary: `call`, as a guard names it, `kind` and `request`, a Value.
         asked_by: the project's code that made the missed call, as `Class.method (file:line)`, or "".
         all_played: the miss came after every recorded interaction had been played, upkeep aside.
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
+        calls: those that were answered, in the order of happening.
         drifts: in the order of happening.
         tokens: what stands for secrets in the recorded outcome.
         derived: digests that the replay made of such tokens, hexadecimal; recorded are those of the secrets.
@@ -38,11 +41,13 @@ class Evidence:
     outcome: Any
     unrecorded: str = ""
     asked: str = ""
+    lacked: Mapping[str, Any] | None = None
     asked_by: str = ""
     all_played: bool = False
     leaks: tuple[str, ...] = ()
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
+    calls: tuple[CallName, ...] = ()
     tokens: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     recorded_logs: tuple[str, ...] = ()
@@ -66,5 +71,8 @@ class Evidence:
             Drift(DriftKind(drift["kind"]), drift["call"], drift["text"], tuple(drift["paths"]))
             for drift in document["drifts"]
         )
-        fields["crossings"] = tuple(Played(**crossing) for crossing in document["crossings"])
+        fields["calls"] = tuple(CallName(**call) for call in document["calls"])
+        fields["crossings"] = tuple(
+            Played(**{**crossing, "name": CallName(**crossing["name"])}) for crossing in document["crossings"]
+        )
         return cls(**fields)

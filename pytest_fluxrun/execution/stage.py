@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pytest_fluxrun import ambient, patching, registry, telemetry
+from pytest_fluxrun.boundary import Boundary, Request
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import RegisteredEntry, registered_entry
@@ -27,16 +28,19 @@ from pytest_fluxrun.fence import Fence
 from pytest_fluxrun.places import calling_code
 from pytest_fluxrun.replaying import event_loop
 from pytest_fluxrun.replaying.answers import Answers
+from pytest_fluxrun.replaying.missing import call_name
 from pytest_fluxrun.replaying.replayer import Replayer
 from pytest_fluxrun.replaying.traveller import travelling
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Recording, Run
+from pytest_fluxrun.values import encode_or_opaque
 
 __all__ = ["Replayed", "Shown", "Stage", "refuse_unready"]
 
 T = TypeVar("T")
 _START_UP_ALLOWANCE = 3
 """How many deadlines of a replay import and lifespan may take: they run once, and cold."""
+_NOT_MADE = frozenset({"local", "miss"})
 _EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
 
 
@@ -351,10 +355,12 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         outcome=outcome,
         unrecorded="" if missed is None else str(missed),
         asked="" if missed is None else missed.asked,
+        lacked=None if replayer.lacked is None else _lacked(*replayer.lacked),
         all_played=all(_is_upkeep(run, replayer, index) for index in unplayed),
         leaks=leaks,
         deadline=deadline,
         drifts=tuple(drifts),
+        calls=tuple(played.name for played in replayer.played if played.source not in _NOT_MADE),
         tokens=run.tokens,
         derived=replayer.derived,
         recorded_logs=tuple(map(_log_line, run.recording.logs)),
@@ -362,6 +368,14 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         telemetry=telemetry.take_dropped(),
         crossings=tuple(replayer.played),
     )
+
+
+def _lacked(boundary: Boundary[Any], request: Request) -> Mapping[str, Any]:
+    return {
+        "call": str(call_name(boundary, request)),
+        "kind": boundary.kind.name,
+        "request": encode_or_opaque(dict(request)),
+    }
 
 
 def _is_upkeep(run: Run, replayer: Replayer, index: int) -> bool:

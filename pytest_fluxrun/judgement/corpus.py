@@ -12,6 +12,7 @@ from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bun
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import DamagedBundle, FluxRunError, RunNotFound
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_guard
+from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.supplement import SUPPLEMENT_SUFFIX, open_supplement
 from pytest_fluxrun.run import HandAnswer, Interaction, Run
 from pytest_fluxrun.store import SUFFIX
@@ -162,7 +163,7 @@ def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
         BundleError: the bundle is refused.
         GuardError: the guard file can't be used.
     """
-    guard = None if placed.guard is None else read_guard(placed.guard)
+    guard = None if placed.guard is None else with_schema(read_guard(placed.guard), placed.directory)
     data = _read(placed.bundle, f"the guard {placed.name} has no bundle here")
     if guard is not None and digest(data) != guard.sha256:
         raise DamagedBundle(

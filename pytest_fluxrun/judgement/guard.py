@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import tomllib
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import GuardError
@@ -18,6 +28,7 @@ from pytest_fluxrun.errors import GuardError
 __all__ = [
     "GUARD_SUFFIX",
     "Answer",
+    "CallCount",
     "DriftRules",
     "Fix",
     "Guard",
@@ -34,26 +45,73 @@ Several = Annotated[tuple[T, ...], Field(strict=False)]
 """A TOML array; its items are checked strictly."""
 
 
+_CODES = range(100, 1000)
+_HUNDRED = re.compile("[1-9]xx")
+
+
 class Fix(BaseModel):
     """The outcome that fixed code has. What is absent isn't compared.
 
     Attributes:
-        status: HTTP status.
+        status: HTTP status; `2xx` for any of a hundred; or a list of such.
         headers: header name → value, case-insensitive names.
+        schema: a JSON Schema of the body, or of what a function returns; or its file's path, from where the guard lies.
         body: a subset of a JSON body, or the whole text of another.
         returns: a subset of the return value.
         raises: the exception's class name, bare or qualified.
         effects: numbers of recorded calls whose change or absence belongs to the fix.
     """
 
-    model_config = _STRICT
+    model_config = ConfigDict(**_STRICT, populate_by_name=True)
 
-    status: Annotated[int, Field(ge=100, le=999)] | None = None
+    status: int | str | tuple[int | str, ...] | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     body: Any = None
     returns: Any = None
     raises: str = ""
     effects: Several[Annotated[int, Field(ge=1)]] = ()
+    schema_: dict[str, Any] | str | None = Field(default=None, alias="schema")
+    _document: Any = PrivateAttr(None)
+
+    @field_validator("status", mode="plain")
+    @classmethod
+    def _codes(cls, status: Any) -> int | str | tuple[int | str, ...] | None:
+        several = isinstance(status, list | tuple)
+        codes = tuple(status) if several else () if status is None else (status,)
+        for code in codes if not several or codes else (status,):
+            known = code in _CODES if type(code) is int else isinstance(code, str) and _HUNDRED.fullmatch(code)
+            if not known:
+                raise ValueError(f'{code!r} is no status: give one of 100 to 999, "4xx", or a list of such')
+        return codes if several else status
+
+    @field_validator("schema_")
+    @classmethod
+    def _beside(cls, schema: dict[str, Any] | str | None) -> dict[str, Any] | str | None:
+        if isinstance(schema, str) and (not schema or Path(schema).is_absolute()):
+            raise ValueError(f"{schema!r} isn't a path that counts from where the guard lies")
+        return schema
+
+    @property
+    def schema_document(self) -> Any:
+        """The schema itself.
+
+        Raises:
+            GuardError: it is in a file that `schemas.with_schema` hasn't read.
+        """
+        document = self.schema_ if isinstance(self.schema_, dict) else self._document
+        if document is None:
+            raise GuardError(
+                f"the schema {self.schema_!r} of a guard isn't read",
+                why="the guard was read without the directory that it lies in",
+                next_step="open the run by `open_placed`",
+            )
+        return document
+
+    def having_schema(self, document: Any) -> Fix:
+        """The same fix, with what its schema's file holds."""
+        copy = self.model_copy()
+        copy._document = document  # noqa: SLF001 - its own class's
+        return copy
 
 
 class Ignore(BaseModel):
@@ -94,6 +152,32 @@ class Answer(BaseModel):
     reply: dict[str, Any] = Field(default_factory=dict)
 
 
+class CallCount(BaseModel):
+    """How often the replay may make a call.
+
+    Attributes:
+        call: as `[[answers]]` name it: `httpx POST https://pay.example/*`, or by kind, `http POST pay.example/*`.
+    """
+
+    model_config = _STRICT
+
+    call: Annotated[str, StringConstraints(min_length=1)]
+    count: Annotated[int, Field(ge=0)] | None = None
+    at_least: Annotated[int, Field(ge=1)] | None = None
+    at_most: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> CallCount:
+        bounds = (self.at_least, self.at_most)
+        if self.count is None and bounds == (None, None):
+            raise ValueError("say how often: count = N, at_least = N or at_most = N")
+        if self.count is not None and bounds != (None, None):
+            raise ValueError("count = N says all: leave at_least and at_most out")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least = {self.at_least} is more than at_most = {self.at_most}")
+        return self
+
+
 class Guard(BaseModel):
     """A guard file's content.
 
@@ -106,6 +190,7 @@ class Guard(BaseModel):
         logs: whether log records are compared too, in order, by level, logger and message.
         supplement: digest of the file of answers that `fluxrun extend` put beside the bundle, hex, or "".
         answers: of calls that fixed code makes and the run lacks; made up, or known by a person.
+        calls: how often the replay makes them, whatever is expected of the outcome.
         proven: the release, or the commit, on which the run replayed to its own outcome.
     """
 
@@ -124,6 +209,7 @@ class Guard(BaseModel):
     ignore: Ignore = Ignore()
     drift: DriftRules = DriftRules()
     answers: Several[Answer] = ()
+    calls: Several[CallCount] = ()
 
     @model_validator(mode="after")
     def _agrees(self) -> Guard:
@@ -147,7 +233,7 @@ def read_guard(path: Path) -> Guard:
         place = ".".join(map(str, first["loc"])) or "the file"
         raise GuardError(
             f"the guard {path.name} can't be used",
-            why=f"{place}: {first['msg']}",
+            why=f"{place}: {first['msg'].removeprefix('Value error, ')}",
             next_step=f"correct it, or write it anew with `fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -176,26 +262,27 @@ def digest(bundle: bytes) -> str:
 
 def to_toml(guard: Guard) -> str:
     """A guard as TOML, in the order that a reviewer reads."""
-    table = guard.model_dump(exclude_defaults=True)
+    table = guard.model_dump(exclude_defaults=True, by_alias=True)
     table["expect"] = guard.expect
-    answers = table.pop("answers", ())
+    several = {key: table.pop(key) for key in ("calls", "answers") if key in table}
     tables = {key: table.pop(key) for key in ("fix", "ignore", "drift") if key in table}
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]
     for name, content in tables.items():
         lines.append(f"\n[{name}]")
         lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
-    for answer in answers:
-        lines += ["", *_answer_lines(answer)]
+    for array, items in several.items():
+        for item in items:
+            lines += ["", *_item_lines(array, item)]
     return "\n".join(lines) + "\n"
 
 
 def answer_lines(answer: Answer) -> list[str]:
     """The table of one answer, as a guard has it."""
-    return _answer_lines(answer.model_dump())
+    return _item_lines("answers", answer.model_dump())
 
 
-def _answer_lines(answer: dict[str, Any]) -> list[str]:
-    return ["[[answers]]", *(f"{key} = {_toml(value)}" for key, value in answer.items())]
+def _item_lines(name: str, item: dict[str, Any]) -> list[str]:
+    return [f"[[{name}]]", *(f"{key} = {_toml(value)}" for key, value in item.items())]
 
 
 def _toml(value: Any) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
-from typing import Any
 
 from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.drift import Drift, DriftKind
@@ -14,15 +13,13 @@ from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.comparison import (
     ABSENT,
     OutcomeDifference,
-    body_of,
     compare_outcomes,
-    contains,
+    differing,
     is_failure,
-    joined_headers,
-    readable,
     text_matches,
 )
-from pytest_fluxrun.judgement.guard import Fix, Guard
+from pytest_fluxrun.judgement.expectation import from_calls, from_expected
+from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.tokens import Tokens
 
 __all__ = ["Judgement", "Verdict", "judge"]
@@ -85,8 +82,9 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
         return Judgement(
             Verdict.DIVERGED, passed=False, reason="unrecorded", failing_drifts=drifts, first_divergence=evidence.asked
         )
-    if drifts:
-        return _verdict(Verdict.BEYOND, [], drifts)
+    too_many = list(from_calls(evidence, guard, ended_early=True))
+    if drifts or too_many:
+        return _verdict(Verdict.BEYOND, too_many, drifts)
     gone = bool(_from_recorded(evidence, guard.ignore.paths if guard else ())[0])
     accepted = guard is not None and guard.beyond == "accept" and gone
     return Judgement(
@@ -119,11 +117,11 @@ def _compared(
 ) -> Judgement:
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
+    miscounted = list(from_calls(evidence, guard))
     drifts = _failing_drifts(evidence, guard)
     if not expects_fix:
-        return _verdict(Verdict.MATCH, from_recorded, drifts)
-    fix = guard.fix if guard else None
-    from_fix = _from_fix(fix, evidence.outcome) if fix else _still_failing(evidence.outcome)
+        return _verdict(Verdict.MATCH, from_recorded + miscounted, drifts)
+    from_fix = [*from_expected(guard.fix if guard else None, evidence.outcome), *miscounted]
     if not from_fix:
         return _verdict(Verdict.FIXED, [], drifts)
     if not from_recorded and not drifts:
@@ -132,7 +130,7 @@ def _compared(
             passed=False,
             reason="reproduced",
             differences=tuple(from_fix),
-            first_divergence=_line(from_fix[0]),
+            first_divergence=from_fix[0].line,
         )
     return _verdict(Verdict.FIXED, from_fix, drifts)
 
@@ -141,7 +139,7 @@ def _from_logs(evidence: Evidence) -> list[OutcomeDifference]:
     tokens = Tokens(evidence.tokens)
     pairs = zip_longest(evidence.recorded_logs, evidence.logs, fillvalue=ABSENT)
     return [
-        OutcomeDifference(f"logs[{index}]", recorded, got)
+        differing(f"logs[{index}]", recorded, got)
         for index, (recorded, got) in enumerate(pairs)
         if recorded != got and not tokens.alike(recorded, got)
     ]
@@ -151,7 +149,7 @@ def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[
     """The good verdict, or `regressed` for another outcome or drift that isn't allowed."""
     if not differences and not drifts:
         return Judgement(good, passed=True, reason=good.value)
-    first = _drift_line(drifts[0]) if drifts else _line(differences[0])
+    first = _drift_line(drifts[0]) if drifts else differences[0].line
     return Judgement(
         Verdict.REGRESSED,
         passed=False,
@@ -176,50 +174,6 @@ def _allowed(drift: Drift, guard: Guard | None) -> bool:
         if kind.strip() == drift.kind and (not text.strip() or text_matches(drift.text, text.strip())):
             return True
     return False
-
-
-def _from_fix(fix: Fix, outcome: Any) -> list[OutcomeDifference]:
-    found = [*_from_fixed_error(fix, outcome.get("error")), *_from_fixed_response(fix, outcome.get("response"))]
-    if fix.returns is not None:
-        found += contains(fix.returns, readable(outcome.get("returned")), "returned")
-    if fix.status is None and not fix.raises:
-        found += _still_failing(outcome) if not found else []
-    return found
-
-
-def _from_fixed_error(fix: Fix, error: Any) -> Iterator[OutcomeDifference]:
-    if fix.raises:
-        name = "" if error is None else error["type"].replace(":", ".")
-        if name != fix.raises and not name.endswith("." + fix.raises):
-            yield OutcomeDifference("error.type", fix.raises, name or ABSENT)
-    elif error is not None:
-        yield OutcomeDifference("error", ABSENT, f"{error['type']}: {error['message']}")
-
-
-def _from_fixed_response(fix: Fix, response: Any) -> Iterator[OutcomeDifference]:
-    if fix.status is not None:
-        yield from contains(fix.status, ABSENT if response is None else response["status"], "response.status")
-        if response is not None and not response["complete"]:
-            yield OutcomeDifference("response.complete", expected=True, got=False)
-    if fix.body is not None:
-        yield from contains(fix.body, ABSENT if response is None else body_of(response), "response.body")
-    headers = {} if response is None else joined_headers(response)
-    for name, value in joined_headers({"headers": fix.headers.items()}).items():
-        yield from contains(value, headers.get(name, ABSENT), f"response.headers.{name}")
-
-
-def _still_failing(outcome: Any) -> list[OutcomeDifference]:
-    if not is_failure(outcome):
-        return []
-    error, response = outcome.get("error"), outcome.get("response")
-    got = (
-        f"{error['type']}: {error['message']}" if error else f"status {response['status']}" if response else "no answer"
-    )
-    return [OutcomeDifference("outcome", "no error and no 5xx", got)]
-
-
-def _line(difference: OutcomeDifference) -> str:
-    return f"{difference.path}: {difference.expected!r} → {difference.got!r}"
 
 
 def _drift_line(drift: Drift) -> str:

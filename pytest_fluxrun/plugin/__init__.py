@@ -132,6 +132,14 @@ def fluxrun_app() -> Any:
 
 
 @pytest.fixture
+def fluxrun_respx() -> Any:
+    """A respx router whose routes answer calls over HTTP that a run lacks; it patches nothing, and lets nothing out."""
+    from respx.router import Router
+
+    return Router(assert_all_called=False)
+
+
+@pytest.fixture
 def fluxrun_replay(request: pytest.FixtureRequest, fluxrun_app: Any) -> Outcome:
     """The outcome of replaying the run that `@pytest.mark.fluxrun("<id>")` names; assert what you like on it."""
     from pytest_fluxrun.plugin.replay import replay_for_test

@@ -6,6 +6,7 @@ The zygote is forked when the app is imported and nothing has run; where that lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from pytest_fluxrun.execution.zygote import Zygote, lost_threads
 from pytest_fluxrun.judgement.corpus import Placed, open_placed
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard
 from pytest_fluxrun.judgement.verdict import Judgement, judge
-from pytest_fluxrun.run import Run
+from pytest_fluxrun.run import HandAnswer, Run
 
 if TYPE_CHECKING:
     import pytest
@@ -58,7 +59,7 @@ class Confirmer:
             same = seen.verdict is judgement.verdict
             return Confirmation("fork", seen.verdict.value, seen.first_divergence, same)
         if self._zygote is not None:
-            request = {"name": placed.name, "directory": str(placed.bundle.parent)}
+            request = _request(placed, run)
             return confirm_forked(self._zygote, request, verdict=verdict, deadline_s=deadline_s)
         config = self._session.config
         return confirm_fresh(
@@ -88,7 +89,7 @@ class Confirmer:
             return self._session.replay_here(run)
         if self._zygote is None:
             raise _not_isolated(f"there are threads that a fork would lose: {', '.join(lost_threads())}")
-        request = {"name": placed.name, "directory": str(placed.bundle.parent)}
+        request = _request(placed, run)
         answer = self._zygote.ask(request, deadline_s=self._session.settings.timeout_s + _SLACK_S)
         if "evidence" not in answer:
             raise _not_isolated(str(answer.get("error", answer)))
@@ -109,6 +110,7 @@ class Confirmer:
         directory = Path(request["directory"])
         placed = Placed(request["name"], directory, (directory / f"{request['name']}{GUARD_SUFFIX}").exists())
         run, guard = open_placed(placed, self._session.keyring)
+        run = replace(run, answers=(*run.answers, *(HandAnswer(**one) for one in request["routes"])))
         shown = self._session.replay_here(run)
         judgement = judge(shown.evidence, guard)
         return {
@@ -117,6 +119,12 @@ class Confirmer:
             "evidence": shown.evidence.to_document(),
             "stacks": shown.stacks,
         }
+
+
+def _request(placed: Placed, run: Run) -> dict[str, Any]:
+    """What a child of the zygote is told of a run: where it lies, and what routes have answered."""
+    routes = [asdict(one) for one in run.answers if one.once]
+    return {"name": placed.name, "directory": str(placed.bundle.parent), "routes": routes}
 
 
 def _not_isolated(why: str) -> RunNotReady:

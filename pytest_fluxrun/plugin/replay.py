@@ -19,12 +19,13 @@ from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, NoMa
 from pytest_fluxrun.execution.confirmation import write_answer
 from pytest_fluxrun.execution.stage import Shown
 from pytest_fluxrun.judgement.comparison import body_of
-from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
+from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.github import in_github
 from pytest_fluxrun.plugin.reporting import entry_place
+from pytest_fluxrun.plugin.routes import replayed_with_routes
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
@@ -103,7 +104,7 @@ def run_item(item: RunItem) -> None:
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:
-        replayed, judgement, confirmable = _judged(session, item.placed, run, guard)
+        run, replayed, judgement, confirmable = _judged(session, item, run, guard)
     except FluxRunError as error:
         _property(item, verdict="unready", reason=reason_of(error))
         raise
@@ -145,22 +146,23 @@ def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
     return "; ".join(f"{name} {count}" for name, count in counts.most_common(_MOST_DRIFT))
 
 
-def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) -> tuple[Shown, Judgement, bool]:
-    """A replay, its judgement, and whether a clean process could say more.
+def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -> tuple[Run, Shown, Judgement, bool]:
+    """The run with what routes answered, its replay, its judgement, and whether a clean process could say more.
 
     What doesn't pass is replayed once more, in a clean process, where the app had started from the preamble of another
     process: the times in it differ at least.
     """
+    router: Any = item.funcargs.get("fluxrun_respx")
     if session.config.getoption("fluxrun_isolate"):
-        shown = session.confirmer.isolated(placed, run)
-        return shown, judge(shown.evidence, guard), False
-    shown = session.replay(run)
+        run, shown = replayed_with_routes(run, router, lambda run: session.confirmer.isolated(item.placed, run))
+        return run, shown, judge(shown.evidence, guard), False
+    run, shown = replayed_with_routes(run, router, session.replay)
     judgement = judge(shown.evidence, guard)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered
     exact = None if settled else session.replay_exactly(run)
     if exact is None:
-        return shown, judgement, True
-    return exact, judge(exact.evidence, guard), False
+        return run, shown, judgement, True
+    return run, exact, judge(exact.evidence, guard), False
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -177,7 +179,8 @@ def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     session, wanted = _asked_for(request)
     run, guard = open_placed(find_run(session.directories, wanted), session.keyring)
     _make_ready(session, run, app)
-    replayed = session.replay(run)
+    router = request.getfixturevalue("fluxrun_respx") if "fluxrun_respx" in request.fixturenames else None
+    _, replayed = replayed_with_routes(run, router, session.replay)
     if request.node.get_closest_marker("fluxrun_expected_fix"):
         request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
     return _outcome(replayed, judge(replayed.evidence, guard))

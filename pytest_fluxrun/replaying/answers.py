@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.matching import Matcher
 from pytest_fluxrun.run import HandAnswer, Interaction, LaneSpec, Recording
 from pytest_fluxrun.values import Value
@@ -37,20 +37,20 @@ class Answers:
         self.earlier_matcher = Matcher(self.earlier, () if earlier is None else earlier.lanes)
         self.supplement = tuple(supplement)
         self.supplement_matcher = Matcher(self.supplement, (LaneSpec((), ()),))
-        self._by_hand = [(_pattern(one.call), one) for one in by_hand]
+        self._by_hand = tuple(by_hand)
         self._given: set[int] = set()
         self.earlier_reads: Mapping[str, Mapping[str, list[Value]]] = {} if earlier is None else earlier.reads
         self.reads: Mapping[str, Mapping[str, list[Value]]] = {} if preamble is None else preamble.reads
 
-    def by_hand(self, call: str) -> HandAnswer | None:
-        """What the guard says of a call, given as `boundary operation`."""
-        fitting = [index for index, (pattern, _) in enumerate(self._by_hand) if pattern.fullmatch(call)]
+    def by_hand(self, call: CallName) -> HandAnswer | None:
+        """What the guard says of a call."""
+        fitting = [
+            index
+            for index, one in enumerate(self._by_hand)
+            if call.fits(one.call) and not (one.once and index in self._given)
+        ]
         if not fitting:
             return None
         index = next((index for index in fitting if index not in self._given), fitting[-1])
         self._given.add(index)
-        return self._by_hand[index][1]
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+        return self._by_hand[index]

@@ -13,9 +13,10 @@ from pytest_fluxrun.boundary import Boundary, Call, Difference, Picks, Request
 from pytest_fluxrun.context import Lane
 from pytest_fluxrun.derived import Derived
 from pytest_fluxrun.drift import Drift, DriftKind
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.matching import Matcher
-from pytest_fluxrun.replaying.missing import answerable, call_text
+from pytest_fluxrun.replaying.missing import call_name, call_text
 from pytest_fluxrun.run import Interaction, Recording
 
 __all__ = ["REPEATED", "Finder", "Played"]
@@ -31,6 +32,7 @@ class Played:
 
     Attributes:
         index: the recorded interaction that answered, or -1: the boundary itself did, or nothing.
+        name: as a guard names the call.
         source: `run`, `preamble`, `guard`, `supplement`, `earlier`, `local` (the boundary answered) or `miss`.
         shape: the call with nothing in it that could be a value.
     """
@@ -40,9 +42,18 @@ class Played:
     lane: str
     text: str
     effect: bool
-    boundary: str = ""
-    kind: str = ""
+    name: CallName
     shape: str = ""
+
+    @property
+    def boundary(self) -> str:
+        """The library's name."""
+        return self.name.boundary
+
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+        return self.name.kind
 
 
 class Finder:
@@ -114,8 +125,7 @@ class Finder:
                 lane=repr(lane),
                 text=kind.text(request),
                 effect=kind.is_effect(request),
-                boundary=boundary.name,
-                kind=kind.name,
+                name=call_name(boundary, request),
                 shape=kind.shape(request),
             )
         )
@@ -212,7 +222,7 @@ class Finder:
         Raises:
             GuardError: the words aren't an answer to this call.
         """
-        found = self._shared.by_hand(answerable(boundary, request))
+        found = self._shared.by_hand(call_name(boundary, request))
         if found is None:
             return None
         answer = boundary.answer(request, found.reply)

@@ -6,9 +6,10 @@ from typing import Any
 
 from pytest_fluxrun.boundary import Boundary, Request
 from pytest_fluxrun.errors import UnrecordedCall
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.matching import Matcher
 
-__all__ = ["answerable", "call_text", "unrecorded"]
+__all__ = ["call_name", "call_text", "unrecorded"]
 
 _MOST_PATHS = 8
 
@@ -47,9 +48,9 @@ def call_text(boundary: Boundary[Any], request: Request) -> str:
     return f"{boundary.name} {boundary.kind.text(request)}"
 
 
-def answerable(boundary: Boundary[Any], request: Request) -> str:
-    """A call as a guard's answers name it: its boundary and its operation, on one line."""
-    return " ".join(f"{boundary.name} {boundary.kind.operation(request)}".split())
+def call_name(boundary: Boundary[Any], request: Request) -> CallName:
+    """A call as a guard names it."""
+    return CallName(boundary.name, boundary.kind.name, " ".join(boundary.kind.operation(request).split()))
 
 
 def _next_step(run: str, *, effect: bool) -> str:

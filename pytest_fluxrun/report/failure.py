@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_fluxrun.drift import DriftKind
-from pytest_fluxrun.judgement.comparison import is_failure
+from pytest_fluxrun.judgement.comparison import OutcomeDifference, is_failure
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict
 from pytest_fluxrun.report.headline import headline
@@ -65,7 +65,7 @@ def confirmation_line(confirmation: Confirmation) -> str:
 
 def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
     for difference in judgement.differences[:_MOST_LINES]:
-        yield f"  differs: {difference.path}: expected {_short(difference.expected)}, got {_short(difference.got)}"
+        yield from _shown(difference)
     if len(judgement.differences) > _MOST_LINES:
         yield f"  differs: … and {len(judgement.differences) - _MOST_LINES} more"
     for drift in judgement.failing_drifts[:_MOST_LINES]:
@@ -103,6 +103,14 @@ def _without_machinery(stacks: str) -> list[str]:
         if not dropping:
             kept.append(line)
     return kept
+
+
+def _shown(difference: OutcomeDifference) -> Iterator[str]:
+    if difference.diff:
+        yield f"  differs: {difference.path}: - expected, + got"
+        yield from (f"           {line}" for line in difference.diff)
+    else:
+        yield f"  differs: {difference.path}: expected {_short(difference.expected)}, got {_short(difference.got)}"
 
 
 def _allowances(guard: Guard | None) -> Iterator[str]:

@@ -309,7 +309,7 @@ def test_new_effects_get_made_up_answers_that_stand_in_the_guard(project: Projec
     assert "1 passed" in project.pytest(code=0)
 
     project.guard().write_text(text.replace("status = 418", 'state = "odd"'))
-    assert "it may have `status`, a number, `headers`, a table, and `json` or `text`" in project.pytest(code=1)
+    assert "`headers`, a table, and `json`, `text` or `base64`" in project.pytest(code=1)
 
 
 def test_answer_that_nobody_can_make_up_is_a_table_for_a_person(project: Project):

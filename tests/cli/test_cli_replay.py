@@ -103,6 +103,23 @@ def test_expect_changes_only_what_is_named(shop: Any, command: Any) -> None:
     assert before.model_dump(exclude_defaults=True) | changed == guard_of(bundle).model_dump(exclude_defaults=True)
 
 
+def test_expect_states_classes_of_statuses_schemas_and_counts_of_calls(shop: Any, command: Any) -> None:
+    """A schema is named from where the guard lies; a call that is stated again replaces the statement."""
+    run = shop.function_run()
+    bundle = shop.store(run)
+    (shop.root / "price.json").write_text('{"type": "object", "required": ["price"]}')
+
+    command("expect", run.id, "--schema", "price.json", "--calls", "http POST *", "2")
+    command("expect", run.id, "--calls", "http POST *", "0")
+    command("expect", run.id, "--status", "200,4xx")
+
+    guard = guard_of(bundle)
+    assert guard.fix is not None
+    assert ("../price.json", (200, "4xx")) == (guard.fix.schema_, guard.fix.status)
+    assert [("http POST *", 0)] == [(one.call, one.count) for one in guard.calls]
+    assert "'4x' is no status" in command("expect", run.id, "--status", "4x", code=2).stderr
+
+
 def test_recorded_takes_a_fix_back(shop: Any, command: Any) -> None:
     """--recorded removes what described the fix; together with a fix it's a usage error."""
     run = shop.function_run()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pytest_fluxrun.errors import GuardError
 from pytest_fluxrun.judgement.guard import (
     Answer,
+    CallCount,
     DriftRules,
     Fix,
     Guard,
@@ -34,9 +35,14 @@ bodies = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
+codes = st.integers(100, 999) | st.sampled_from(["2xx", "5xx"])
+counts = st.builds(CallCount, call=texts.filter(bool), count=st.integers(0, 3)) | st.builds(
+    CallCount, call=texts.filter(bool), at_least=st.integers(1, 2), at_most=st.none() | st.integers(2, 3)
+)
 fixes = st.builds(
     Fix,
-    status=st.none() | st.integers(100, 999),
+    status=st.none() | codes | st.lists(codes, min_size=1, max_size=3).map(tuple),
+    schema_=st.none() | texts.filter(bool).map("schemas/{}".format) | st.just({"type": "object", "required": ["id"]}),
     headers=st.dictionaries(texts, texts, max_size=3),
     body=st.none() | bodies,
     returns=st.none() | bodies,
@@ -53,6 +59,7 @@ guards = st.builds(
     beyond=st.sampled_from(["fail", "accept"]),
     proven=texts,
     fix=st.none() | fixes,
+    calls=st.lists(counts, max_size=2).map(tuple),
     ignore=st.builds(Ignore, paths=st.lists(texts, max_size=3).map(tuple)),
     drift=st.builds(DriftRules, allow=st.lists(texts.map("new-read: {}".format), max_size=3).map(tuple)),
 )
@@ -125,6 +132,19 @@ def test_infinite_numbers_survive():
         ('expect = "fix"\n[fix]\nstatus = 409.0\n', "fix.status"),
         ('expect = "fix"\n[fix]\nstatus = true\n', "fix.status"),
         ('expect = "fix"\n[fix]\nstatus = 42\n', "fix.status"),
+        (
+            'expect = "fix"\n[fix]\nstatus = "4x"\n',
+            "fix.status: '4x' is no status: give one of 100 to 999",
+        ),
+        ('expect = "fix"\n[fix]\nstatus = []\n', "fix.status"),
+        ('expect = "fix"\n[fix]\nstatus = [200, 20]\n', "fix.status"),
+        ('expect = "fix"\n[fix]\nschema = 3\n', "fix.schema"),
+        ('expect = "fix"\n[fix]\nschema = "/etc/order.json"\n', "fix.schema"),
+        ("[[calls]]\ncount = 1\n", "calls.0.call"),
+        ('[[calls]]\ncall = "http *"\n', "say how often"),
+        ('[[calls]]\ncall = "http *"\ncount = 1\nat_most = 2\n', "leave at_least and at_most out"),
+        ('[[calls]]\ncall = "http *"\nat_least = 3\nat_most = 2\n', "more than"),
+        ('[[calls]]\ncall = "http *"\ncount = -1\n', "calls.0.count"),
         ('expect = "fix"\n[fix]\neffects = [0]\n', "fix.effects"),
         ('expect = "fix"\n[fix]\neffects = ["1"]\n', "fix.effects"),
         ('expect = "fix"\n[fix]\nheaders = { age = 3 }\n', "fix.headers.age"),
@@ -181,3 +201,28 @@ def test_moments_in_answers_are_kept(tmp_path: Path) -> None:
     write_guard(tmp_path / "a.guard.toml", guard)
 
     assert guard == read_guard(tmp_path / "a.guard.toml")
+
+
+def test_status_schema_and_calls_are_written_as_a_reviewer_reads_them() -> None:
+    """In the order of the reference, a list as a list, each count a table."""
+    guard = Guard(
+        run=RUN,
+        sha256=SHA,
+        expect="fix",
+        fix=Fix(status=(200, "4xx"), schema_="schemas/order.json"),
+        calls=(CallCount(call="http POST pay.example/*", count=1), CallCount(call="sql *", at_most=3)),
+    )
+    assert to_toml(guard).splitlines()[3:] == [
+        "",
+        "[fix]",
+        'status = [200, "4xx"]',
+        'schema = "schemas/order.json"',
+        "",
+        "[[calls]]",
+        'call = "http POST pay.example/*"',
+        "count = 1",
+        "",
+        "[[calls]]",
+        'call = "sql *"',
+        "at_most = 3",
+    ]

@@ -255,3 +255,29 @@ def test_place_that_shows_a_digest_of_a_redacted_secret_is_noted_and_not_compare
     assert ["response.body.n"] == [difference.path for difference in other.differences]
     assert Verdict.REPRODUCED is failed.verdict
     assert not judge(Evidence(http(200, recorded), http(200, made)), None).passed
+
+
+def test_fix_states_a_body_by_the_places_of_its_type():
+    """What a failure shows as `response.body.amount` or `.events[0].data.n` is what a guard may state."""
+
+    def answer(body: str, kind: str) -> Any:
+        outcome = http(200, body)
+        outcome["response"]["headers"] = [["content-type", kind]]
+        return outcome
+
+    form, events = "application/x-www-form-urlencoded", "text/event-stream"
+    assert judge(Evidence(FAILED, answer("amount=12&to=a", form)), fix(body={"amount": "12"})).passed
+    assert judge(Evidence(FAILED, answer("amount=12&to=a", form)), fix(body="amount=12&to=a")).passed
+    assert not judge(Evidence(FAILED, answer("amount=13&to=a", form)), fix(body={"amount": "12"})).passed
+    assert judge(
+        Evidence(FAILED, answer('data: {"n": 1}\n\n', events)), fix(body={"events": [{"data": {"n": 1}}]})
+    ).passed
+    assert judge(Evidence(FAILED, http(200, '"ok"')), fix(body="ok")).passed
+
+
+def test_changed_text_is_told_by_its_line():
+    """What fits on the first line of a failure, however long the page."""
+    page = "<ul>\n" + "<li>item</li>\n" * 1000 + "</ul>"
+    before, after = http(200, page), http(200, page.replace("</ul>", "<li>more</li>\n</ul>"))
+    judgement = judge(Evidence(before, after), None)
+    assert "response.body: line 1002: '</ul>' → '<li>more</li>'" == judgement.first_divergence

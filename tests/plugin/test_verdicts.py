@@ -369,3 +369,15 @@ def test_summary_stays_short(kiosk: Kiosk, forking: Forking) -> None:
     assert "front-01jd3k00000000000000000000" in suite.line("fluxrun: 1 guards without bundle: ")
     assert 2 == suite.line("fluxrun: slowest: ").count(", ")
     assert "fluxrun: again: pytest --fluxrun-dir=runs --lf" == suite.line("fluxrun: again: ")
+
+
+def test_call_that_is_made_more_often_than_its_guard_says_is_regressed(kiosk: Kiosk) -> None:
+    """`[[calls]]` count what the replay asked, named by kind, beside a recorded outcome."""
+    kiosk.keep_only("quote")
+    kiosk.guard("quote", calls=[{"call": "http GET 127.0.0.1*/rate", "count": 1}])
+    kiosk.edit("service.py", "amount * rate()", "amount * rate() * rate() // rate()")
+
+    case = kiosk.replay(kiosk.node_id("quote")).case("quote")
+
+    assert ("failed", "regressed", "outcome") == (case.result, case.verdict, case.properties["fluxrun.reason"])
+    assert 'calls["http GET 127.0.0.1*/rate"]: 1 → 3' == case.properties["fluxrun.first_divergence"]

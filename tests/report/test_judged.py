@@ -11,6 +11,7 @@ from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.errors import RunNotReady
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.verdict import judge
+from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.finding import Played
 from pytest_fluxrun.report.judged import judged_part, problem_of
 from pytest_fluxrun.run import Interaction, LaneSpec, Recording, Run
@@ -44,7 +45,7 @@ RUN = Run(
 
 def _played(index: int, source: str = "run", *, effect: bool = False) -> Played:
     text = f"shop: SELECT {index} [{SECRET!r}]"
-    return Played(index, source, "/", text, effect, boundary="sqlite3", kind="sql", shape=f"SELECT {index}")
+    return Played(index, source, "/", text, effect, CallName("sqlite3", "sql", text), f"SELECT {index}")
 
 
 def _evidence(*calls: Played, **fields: Any) -> Evidence:

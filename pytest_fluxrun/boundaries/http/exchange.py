@@ -6,6 +6,7 @@ The stored form is `{"status", "headers": [[name, value], ...], "http_version", 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -186,32 +187,51 @@ def load_exchange(value: Value) -> Exchange:
 
 
 def written_exchange(reply: Mapping[str, Any], library: str) -> Exchange:
-    """The exchange that a guard tells in words: `status`, `headers` as a table, `json` or `text`.
+    """The exchange that a guard tells in words: `status`, `headers` as a table, `json`, `text` or `base64`.
 
     Raises:
         GuardError: it has other keys, or a status that is none.
     """
     status, headers = reply.get("status", 200), reply.get("headers", {})
     if (
-        set(reply) - {"status", "headers", "json", "text"}
+        set(reply) - {"status", "headers", "json", "text", "base64"}
         or type(status) is not int
         or not isinstance(headers, Mapping)
     ):
         raise GuardError(
             f"the guard's reply {dict(reply)!r} is no answer of {library}",
-            why="it may have `status`, a number, `headers`, a table, and `json` or `text`",
+            why="it may have `status`, a number, `headers`, a table, and `json`, `text` or `base64`",
             next_step='correct it, e.g. reply = { status = 201, json = { id = "ch_1" } }',
         )
-    body = orjson.dumps(reply["json"]) if "json" in reply else str(reply.get("text", "")).encode()
-    sort = b"application/json" if "json" in reply else b"text/plain; charset=utf-8"
-    said = {"content-type": sort.decode(), "content-length": str(len(body)), **headers}
-    pairs = [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in said.items()]
+    sort, body = _written_body(reply, library)
+    said = {"content-type": sort, "content-length": str(len(body)), **headers}
+    pairs = [
+        (name.encode("latin-1"), str(value).encode("latin-1"))
+        for name, values in said.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
     exchange = Exchange(status, pairs, http_version="HTTP/1.1", reason=_reason(status))
     exchange.add(body)
     exchange.times_ns = [0]
     exchange.finish("eof")
     exchange.ended_ns = 0
     return exchange
+
+
+def _written_body(reply: Mapping[str, Any], library: str) -> tuple[str, bytes]:
+    """The content type of a body in words, and its bytes."""
+    if "json" in reply:
+        return "application/json", orjson.dumps(reply["json"])
+    if "base64" not in reply:
+        return "text/plain; charset=utf-8", str(reply.get("text", "")).encode()
+    try:
+        return "application/octet-stream", base64.b64decode(reply["base64"], validate=True)
+    except (ValueError, TypeError) as error:
+        raise GuardError(
+            f"the guard's reply {dict(reply)!r} is no answer of {library}",
+            why=f"its `base64` can't be read: {error}",
+            next_step="write the body's bytes in base64, or a text as `text`",
+        ) from error
 
 
 def _reason(status: int) -> str:
