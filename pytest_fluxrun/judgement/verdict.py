@@ -20,16 +20,12 @@ from pytest_fluxrun.judgement.comparison import (
     is_failure,
     joined_headers,
     readable,
-    text_matches,
 )
+from pytest_fluxrun.judgement.drift_rules import failing_drifts
 from pytest_fluxrun.judgement.guard import Fix, Guard
 from pytest_fluxrun.tokens import Tokens
 
 __all__ = ["Judgement", "Verdict", "judge"]
-
-_FAILING_DRIFT = frozenset(
-    {DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT, DriftKind.REORDERED}
-)
 
 
 class Verdict(StrEnum):
@@ -80,7 +76,7 @@ def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
 
 
 def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
-    drifts = _failing_drifts(evidence, guard)
+    drifts = failing_drifts(evidence.drifts, guard)
     if not (expects_fix and evidence.all_played):
         return Judgement(
             Verdict.DIVERGED, passed=False, reason="unrecorded", failing_drifts=drifts, first_divergence=evidence.asked
@@ -119,7 +115,7 @@ def _compared(
 ) -> Judgement:
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
-    drifts = _failing_drifts(evidence, guard)
+    drifts = failing_drifts(evidence.drifts, guard)
     if not expects_fix:
         return _verdict(Verdict.MATCH, from_recorded, drifts)
     fix = guard.fix if guard else None
@@ -160,22 +156,6 @@ def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[
         failing_drifts=drifts,
         first_divergence=first,
     )
-
-
-def _failing_drifts(evidence: Evidence, guard: Guard | None) -> tuple[Drift, ...]:
-    return tuple(drift for drift in evidence.drifts if drift.kind in _FAILING_DRIFT and not _allowed(drift, guard))
-
-
-def _allowed(drift: Drift, guard: Guard | None) -> bool:
-    if guard is None:
-        return False
-    if guard.fix is not None and drift.call in guard.fix.effects:
-        return True
-    for rule in guard.drift.allow:
-        kind, _, text = rule.partition(":")
-        if kind.strip() == drift.kind and (not text.strip() or text_matches(drift.text, text.strip())):
-            return True
-    return False
 
 
 def _from_fix(fix: Fix, outcome: Any) -> list[OutcomeDifference]:
