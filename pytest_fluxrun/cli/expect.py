@@ -65,7 +65,7 @@ def command(*, run: str, directories: tuple[Path, ...], **options: Any) -> None:
         guard = guard.model_copy(update={"proven": _release(project, opened)})
     write_guard(_guard_path(placed), guard)
     _tell(project, opened, placed, guard, unproven)
-    fixed = replayed is not None and judge(replayed.evidence, guard).passed
+    fixed = replayed is not None and judge(replayed.evidence, guard, project.policy).passed
     if unproven and not fixed:
         raise SystemExit(1)
 

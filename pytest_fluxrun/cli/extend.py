@@ -238,7 +238,7 @@ def _tell(project: Project, placed: Placed, guard: Guard, extension: _Extension)
     if extension.made_up:
         there = f"review them in {project.shown(_guard_path(placed))}"
         click.echo(f"{styled('made up', 'yellow', bold=True)}: {len(extension.made_up)} answers; {there}")
-    judgement = judge(extension.replayed.evidence, guard)
+    judgement = judge(extension.replayed.evidence, guard, project.policy)
     if extension.stopped is not None:
         _tell_stop(extension.stopped, run.id[:10], project.shown(_guard_path(placed)))
     if judgement.passed:

@@ -65,19 +65,32 @@ class Ignore(BaseModel):
 
 
 class DriftRules(BaseModel):
-    """Drift that is allowed: `kind` or `kind: text`, with `*` as a wildcard in the text."""
+    """Rules for drift: `kind` or `kind: text`, with `*` as a wildcard in the text. See `drift_rules`.
+
+    Attributes:
+        allow: drift that may be; wins over everything else.
+        fail: drift that fails though it is only noted by default.
+    """
 
     model_config = _STRICT
 
     allow: Several[str] = ()
+    fail: Several[str] = ()
 
-    @field_validator("allow")
+    @field_validator("allow", "fail")
     @classmethod
     def _known(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         for rule in rules:
             if rule.partition(":")[0].strip() not in set(DriftKind):
                 raise ValueError(f"{rule!r} begins with none of the kinds of drift: {', '.join(DriftKind)}")
         return rules
+
+    @model_validator(mode="after")
+    def _agree(self) -> DriftRules:
+        both = set(self.allow).intersection(self.fail)
+        if both:
+            raise ValueError(f"{min(both)!r} is both in allow and in fail: delete one of them")
+        return self
 
 
 class Answer(BaseModel):

@@ -21,7 +21,7 @@ from pytest_fluxrun.judgement.comparison import (
     joined_headers,
     readable,
 )
-from pytest_fluxrun.judgement.drift_rules import failing_drifts
+from pytest_fluxrun.judgement.drift_rules import DEFAULT_POLICY, DriftPolicy, failing_drifts, unused_rules
 from pytest_fluxrun.judgement.guard import Fix, Guard
 from pytest_fluxrun.tokens import Tokens
 
@@ -52,6 +52,7 @@ class Judgement:
         failing_drifts: drift that the guard doesn't allow.
         first_divergence: the first thing that differed, on one line, or "".
         notes: what could not be compared.
+        unused_rules: what the guard of a run that passed allows without need.
     """
 
     verdict: Verdict
@@ -61,22 +62,27 @@ class Judgement:
     failing_drifts: tuple[Drift, ...] = ()
     first_divergence: str = ""
     notes: tuple[Drift, ...] = ()
+    unused_rules: tuple[str, ...] = ()
 
 
-def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
-    """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome."""
+def judge(evidence: Evidence, guard: Guard | None, policy: DriftPolicy = DEFAULT_POLICY) -> Judgement:
+    """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome.
+
+    Args:
+        policy: which drift fails where the guard says nothing.
+    """
     if evidence.leaks:
         return Judgement(Verdict.LEAKED, passed=False, reason="leak", first_divergence=evidence.leaks[0])
     if evidence.deadline:
         return Judgement(Verdict.DIVERGED, passed=False, reason="deadline", first_divergence=evidence.deadline)
     expects_fix = guard.expect == "fix" if guard else is_failure(evidence.recorded)
     if evidence.unrecorded:
-        return _judge_miss(evidence, guard, expects_fix=expects_fix)
-    return _judge_outcome(evidence, guard, expects_fix=expects_fix)
+        return _judge_miss(evidence, guard, policy, expects_fix=expects_fix)
+    return _judge_outcome(evidence, guard, policy, expects_fix=expects_fix)
 
 
-def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
-    drifts = failing_drifts(evidence.drifts, guard)
+def _judge_miss(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
+    drifts = failing_drifts(evidence.drifts, guard, policy)
     if not (expects_fix and evidence.all_played):
         return Judgement(
             Verdict.DIVERGED, passed=False, reason="unrecorded", failing_drifts=drifts, first_divergence=evidence.asked
@@ -90,9 +96,13 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
     )
 
 
-def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
+def _judge_outcome(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
     from_recorded, notes = _from_recorded(evidence, guard.ignore.paths if guard else ())
-    return replace(_compared(evidence, guard, from_recorded, expects_fix=expects_fix), notes=notes)
+    drifts = (*evidence.drifts, *notes)
+    failing = failing_drifts(drifts, guard, policy)
+    judgement = _compared(evidence, guard, from_recorded, failing, expects_fix=expects_fix)
+    unused = unused_rules(drifts, guard) if judgement.passed else ()
+    return replace(judgement, notes=notes, unused_rules=unused)
 
 
 def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[OutcomeDifference], tuple[Drift, ...]]:
@@ -111,11 +121,15 @@ def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[Out
 
 
 def _compared(
-    evidence: Evidence, guard: Guard | None, from_recorded: list[OutcomeDifference], *, expects_fix: bool
+    evidence: Evidence,
+    guard: Guard | None,
+    from_recorded: list[OutcomeDifference],
+    drifts: tuple[Drift, ...],
+    *,
+    expects_fix: bool,
 ) -> Judgement:
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
-    drifts = failing_drifts(evidence.drifts, guard)
     if not expects_fix:
         return _verdict(Verdict.MATCH, from_recorded, drifts)
     fix = guard.fix if guard else None

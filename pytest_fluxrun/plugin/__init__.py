@@ -1,6 +1,6 @@
 """The pytest plugin's front: options, marks and fixtures. Loads the rest only when runs are asked for.
 
-A project that installs the plugin and doesn't use it gets three options and nothing else.
+A project that installs the plugin and doesn't use it gets its options and nothing else.
 """
 
 from __future__ import annotations
@@ -51,9 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="replay each run in a process of its own, so that no run leaves its caches to the next",
     )
+    group.addoption(
+        "--fluxrun-strict", action="store_true", help="all drift fails that a guard doesn't allow, noted kinds too"
+    )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
     parser.addini("fluxrun_require", "fail unless at least this many runs were replayed", default="0")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
+    parser.addini("fluxrun_on_unplayed", "what recorded reads that aren't made count as: note or fail", default="")
+    parser.addini("fluxrun_max_age", "note runs that are older, e.g. 90d; --fluxrun-strict fails them", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,9 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fluxrun(run): replays a recorded run, on a test the one for fluxrun_replay")
     config.addinivalue_line("markers", "fluxrun_expected_fix: the run's fix isn't there yet; strict once it is")
     if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
+        from pytest_fluxrun.plugin.drift_summary import DriftSummary
         from pytest_fluxrun.plugin.session import RunSession
 
         config.pluginmanager.register(RunSession.for_config(config), "fluxrun-session")
+        config.pluginmanager.register(DriftSummary(), "fluxrun-drift-summary")
 
 
 @pytest.fixture

@@ -99,7 +99,9 @@ def run_item(item: RunItem) -> None:
         verdict=judgement.verdict.value,
         reason=judgement.reason,
         first_divergence=judgement.first_divergence,
-        start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
+        start_up=_said(replayed, DriftKind.START_UP),
+        aged=_said(replayed, DriftKind.AGED),
+        unused_rules="; ".join(judgement.unused_rules),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
     _list_telemetry(item, replayed)
@@ -119,14 +121,14 @@ def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) 
     """
     if session.config.getoption("fluxrun_isolate"):
         shown = session.confirmer.isolated(placed, run)
-        return shown, judge(shown.evidence, guard), False
+        return shown, judge(shown.evidence, guard, session.policy), False
     shown = session.replay(run)
-    judgement = judge(shown.evidence, guard)
+    judgement = judge(shown.evidence, guard, session.policy)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered
     exact = None if settled else session.replay_exactly(run)
     if exact is None:
         return shown, judgement, True
-    return exact, judge(exact.evidence, guard), False
+    return exact, judge(exact.evidence, guard, session.policy), False
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -146,7 +148,7 @@ def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     replayed = session.replay(run)
     if request.node.get_closest_marker("fluxrun_expected_fix"):
         request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
-    return _outcome(replayed, judge(replayed.evidence, guard))
+    return _outcome(replayed, judge(replayed.evidence, guard, session.policy))
 
 
 def reason_of(error: FluxRunError) -> str:
@@ -219,6 +221,10 @@ def _list_telemetry(item: RunItem, replayed: Shown) -> None:
     dropped = replayed.evidence.telemetry
     if dropped:
         item.add_report_section("call", "fluxrun", "\n".join(f"telemetry dropped: {text}" for text in dropped))
+
+
+def _said(replayed: Shown, kind: DriftKind) -> str:
+    return "; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is kind)
 
 
 def _rerun_line(item: RunItem) -> str:
