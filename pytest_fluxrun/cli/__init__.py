@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "why": ("why", "Say why a run can't be replayed, or how its replay differs."),
     "replay": ("replay", "Replay one run and judge it."),
     "expect": ("expect", "Write what is expected of a run: its guard."),
+    "accept": ("accept", "Allow drift that a replay shows, in the guard."),
     "extend": ("extend", "Ask a development environment for the reads that a run lacks."),
     "push": ("transfer:push_command", "Copy runs to a store."),
     "pull": ("transfer:pull_command", "Fetch runs from a store."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.execution.stage import Replayed, Shown, Stage
+from pytest_fluxrun.execution.stages import Stages
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.judgement.drift_rules import with_age
@@ -22,7 +24,7 @@ from pytest_fluxrun.judgement.verdict import Verdict, judge
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import Run
 
-__all__ = ["command", "dated", "pytest_line", "replay_once", "stage_for"]
+__all__ = ["command", "dated", "pytest_line", "replay_once", "stage_for", "stages_for"]
 
 ShownT = TypeVar("ShownT", bound=Shown)
 
@@ -76,8 +78,32 @@ def dated(project: Project, replayed: ShownT, run: Run) -> ShownT:
     return replace(replayed, evidence=evidence)
 
 
-def stage_for(project: Project) -> Stage:
+def stages_for(project: Project, *, imported: Callable[[], None]) -> Stages:
+    """The project's apps, one for each way in which the processes of several runs had started. Close them.
+
+    Args:
+        imported: called once, when the modules are imported and nothing has run.
+
+    Raises:
+        SettingsError: no modules are set.
+    """
+    keep = baseline()
+    return Stages(
+        lambda imported: stage_for(project, imported=imported, keep=keep),
+        imported=imported,
+        timeout_s=project.settings.timeout_s,
+        keep=keep,
+    )
+
+
+def stage_for(
+    project: Project, *, imported: Callable[[], None] = lambda: None, keep: frozenset[int] | None = None
+) -> Stage:
     """The project's app, to be booted by the first run that is replayed on it. Close it.
+
+    Args:
+        imported: called once, when the modules are imported and nothing has run.
+        keep: sockets that stay as they are; those of now where not given.
 
     Raises:
         SettingsError: no modules are set.
@@ -93,7 +119,8 @@ def stage_for(project: Project) -> Stage:
         settings.modules,
         root=project.root,
         timeout_s=settings.timeout_s,
-        keep=baseline(),
+        keep=baseline() if keep is None else keep,
+        imported=imported,
         allow_write=settings.allow_write,
         dropped=settings.telemetry,
     )

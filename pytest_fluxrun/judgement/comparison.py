@@ -27,6 +27,7 @@ __all__ = [
     "joined_headers",
     "matches_path",
     "readable",
+    "under",
 ]
 
 _SET_HEADERS = frozenset({"allow", "vary", "cache-control", "connection"})
@@ -83,9 +84,9 @@ def contains(expected: Any, got: Any, path: str) -> Iterator[OutcomeDifference]:
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         for key, value in expected.items():
             if key in got:
-                yield from contains(value, got[key], _under(path, key))
+                yield from contains(value, got[key], under(path, key))
             else:
-                yield OutcomeDifference(_under(path, key), value, ABSENT)
+                yield OutcomeDifference(under(path, key), value, ABSENT)
     elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
         for index, (wanted, item) in enumerate(zip(expected, got, strict=True)):
             yield from contains(wanted, item, f"{path}[{index}]")
@@ -163,7 +164,7 @@ def matches_path(path: str, rule: str) -> bool:
     return re.fullmatch(pattern + r"([.\[].*)?", path, re.DOTALL) is not None
 
 
-def _under(path: str, key: str) -> str:
+def under(path: str, key: str) -> str:
     """A key's path; one that holds a sign of the grammar is quoted, so that no rule for `a` covers the key `a.b`."""
     return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{json.dumps(key, ensure_ascii=False)}]"
 
@@ -204,7 +205,7 @@ def _headers(recorded: Any, replayed: Any) -> Iterator[OutcomeDifference]:
             continue  # it follows from the body, whose difference has been told, is ignored, or is that of redaction
         if expected != got:
             yield OutcomeDifference(
-                _under("response.headers", name),
+                under("response.headers", name),
                 ABSENT if expected is None else ", ".join(expected),
                 ABSENT if got is None else ", ".join(got),
             )
@@ -251,7 +252,7 @@ def _trees(path: str, recorded: Any, replayed: Any) -> Iterator[OutcomeDifferenc
     """Two JSON trees."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for key in [*recorded, *(key for key in replayed if key not in recorded)]:
-            yield from _trees(_under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
+            yield from _trees(under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
     elif isinstance(recorded, list) and isinstance(replayed, list):
         for index, (before, after) in enumerate(zip_longest(recorded, replayed, fillvalue=ABSENT)):
             yield from _trees(f"{path}[{index}]", before, after)
@@ -269,7 +270,7 @@ def _values(path: str, recorded: Any, replayed: Any) -> Iterator[OutcomeDifferen
             yield OutcomeDifference(path, _shown(recorded), _shown(replayed))
     elif "~" not in recorded:
         for key in [*recorded, *(key for key in replayed if key not in recorded)]:
-            yield from _values(_under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
+            yield from _values(under(path, key), recorded.get(key, ABSENT), replayed.get(key, ABSENT))
     elif recorded["~"] in _LEAVES or not isinstance(recorded["v"], dict | list):
         if orjson.dumps(recorded) != orjson.dumps(replayed):
             yield OutcomeDifference(path, _shown(recorded), _shown(replayed))

@@ -118,8 +118,9 @@ def _texts(rules: Iterable[str], kind: DriftKind) -> Iterator[str]:
 
 def _says(text: str, drift: Drift) -> bool:
     """Whether a rule's text is that of a whole drift, with or without the call's number; "" is that of any."""
-    return not text or text_matches(drift.text, text) or text_matches(_numbered(drift), text)
+    return not text or text_matches(drift.text.strip(), text) or text_matches(_numbered(drift), text)
 
 
 def _numbered(drift: Drift) -> str:
-    return f"call[{drift.call}] {drift.text}" if drift.call else drift.text
+    text = drift.text.strip()
+    return f"call[{drift.call}] {text}" if drift.call else text
