@@ -54,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fluxrun-strict", action="store_true", help="all drift fails that a guard doesn't allow, noted kinds too"
     )
+    group.addoption(
+        "--fluxrun-update",
+        default="",
+        metavar="WHAT",
+        help="after a whole session, rewrite guards to what was seen: outcome, drift, or both with a comma",
+    )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
     parser.addini("fluxrun_require", "fail unless at least this many runs were replayed", default="0")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
@@ -65,7 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, and the rest of the plugin where runs are asked for."""
     config.addinivalue_line("markers", "fluxrun(run): replays a recorded run, on a test the one for fluxrun_replay")
     config.addinivalue_line("markers", "fluxrun_expected_fix: the run's fix isn't there yet; strict once it is")
-    if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
+    has_runs = bool(config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"))
+    if config.getoption("fluxrun_update"):
+        from pytest_fluxrun.plugin.update import update_of
+
+        config.pluginmanager.register(update_of(config, has_runs=has_runs), "fluxrun-update")
+    if has_runs:
         from pytest_fluxrun.plugin.drift_summary import DriftSummary
         from pytest_fluxrun.plugin.session import RunSession
 

@@ -23,6 +23,7 @@ from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.session import RunSession, session_of
+from pytest_fluxrun.plugin.update import forget_for_update, keep_for_update
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
 
@@ -105,10 +106,13 @@ def run_item(item: RunItem) -> None:
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
     _list_telemetry(item, replayed)
+    keep_for_update(item, guard, replayed, judgement)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
+        if confirmation is not None and not confirmation.same:
+            forget_for_update(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
 

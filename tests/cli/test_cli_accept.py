@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,7 @@ from click.testing import CliRunner
 from pytest_fluxrun.cli import fluxrun
 from pytest_fluxrun.judgement.guard import read_guard
 from tests.plugin.kiosk import Kiosk
-from tests.plugin.orders import LOG, READ, RECORD, SERVICE, VALUE, WRITE
-from tests.plugin.recorded import recorded_kiosk
+from tests.plugin.orders import LOG, READ, VALUE, WRITE, copied, recorded_orders
 
 _CHANGED = (WRITE, WRITE.replace("(amount,)", "(amount + 1,)"))
 _TWICE = (READ, READ + READ)
@@ -21,16 +18,15 @@ _RULE = "changed-effect: call[3].request.binds[0]: 1 → 2"
 
 
 @pytest.fixture(scope="session")
-def recorded_orders(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
     """The project as it was recorded; tests take a copy."""
-    return recorded_kiosk(tmp_path_factory.mktemp("recorded"), SERVICE, "", RECORD)
+    return recorded_orders(tmp_path_factory.mktemp("recorded"), guarded=False)
 
 
 @pytest.fixture
-def orders(recorded_orders: Kiosk, tmp_path: Path) -> Kiosk:
+def orders(recorded: Kiosk, tmp_path: Path) -> Kiosk:
     """A copy of the recorded project."""
-    shutil.copytree(recorded_orders.root.parent, tmp_path / "home")
-    return replace(recorded_orders, root=tmp_path / "home" / "kiosk")
+    return copied(recorded, tmp_path)
 
 
 def accept(kiosk: Kiosk, *arguments: str, code: int = 0) -> str:

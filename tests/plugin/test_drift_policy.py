@@ -10,9 +10,9 @@ import pytest
 from pytest_fluxrun.bundle import open_bundle, read_trust, seal
 from pytest_fluxrun.run import Run
 from tests.plugin.kiosk import Kiosk
+from tests.plugin.orders import READ
 
-_AGAIN = "repeated-read: call[6] httpx GET *"
-_ONCE, _TWICE = '"price": amount * rate()', '"price": amount * rate() + 0 * rate()'
+pytest_plugins = "pytester"
 
 
 def age(kiosk: Kiosk, bundle: Path, days: int) -> None:
@@ -27,52 +27,56 @@ def age(kiosk: Kiosk, bundle: Path, days: int) -> None:
     bundle.write_bytes(data)
 
 
-def test_strict_fails_what_is_noted_and_not_allowed(kiosk: Kiosk) -> None:
-    """Of two runs with a read made again, the one whose guard allows it passes."""
-    kiosk.keep_only("quote")
-    first, second = (bundle.stem for bundle in kiosk.bundles())
-    kiosk.guard("quote", drift={"allow": [_AGAIN, "clock-interpolated: time.time() in CookieJar*"]})
-    kiosk.edit("service.py", _ONCE, _TWICE)
+def test_strict_fails_what_is_noted_and_not_allowed(orders: Kiosk) -> None:
+    """Of runs with a read made again, the one whose guard allows it passes."""
+    orders.keep_only("order")
+    orders.guard("order", drift={"allow": ["repeated-read: call[2] sqlite3 *"]})
+    orders.edit("service.py", READ, READ + READ)
+    first, second = (bundle.stem for bundle in orders.bundles())
 
-    noted = kiosk.replay("-rA")
-    strict = kiosk.replay("--fluxrun-strict")
+    strict = orders.replay("--fluxrun-strict")
 
-    assert {"passed": 2} == noted.results
     assert ("passed", "failed") == (strict.case(first).result, strict.case(second).result)
     assert "repeated-read" == strict.case(second).properties["fluxrun.reason"]
-    assert "regressed: repeated-read: httpx GET http://127.0.0.1" in strict.case(second).text
+    assert "regressed: repeated-read: sqlite3 shop.db: select rate" in strict.case(second).text
+    assert f"`fluxrun accept {second[-26:][:10]} --call 2` allows it in the guard" in strict.case(second).text
 
 
-def test_unplayed_and_old_runs_and_needless_rules(kiosk: Kiosk) -> None:
+def test_unplayed_and_old_runs_and_needless_rules(orders: Kiosk) -> None:
     """A read left out passes and, where the ini file says so, fails; what is old or needless is named at the end."""
-    kiosk.keep_only("refund")
-    age(kiosk, kiosk.bundle("refund"), 100)
-    kiosk.guard("refund", expect="fix", drift={"allow": ["changed-effect"]})
-    kiosk.fix_refund()
-    kiosk.edit("service.py", "    current = rate()\n", "    current = 3\n")
-    name = f"refund {kiosk.bundle('refund').stem[-26:][:10]}"
+    age(orders, orders.bundle("refund"), 100)
+    orders.guard("refund", drift={"allow": ["changed-effect"]})
+    orders.edit("service.py", READ, "    rate = 3\n")
+    name = f"refund {orders.bundle('refund').stem[-26:][:10]}"
 
-    noted = kiosk.replay("-o", "fluxrun_max_age=99d")
-    kiosk.write("pytest.ini", "[pytest]\nfluxrun_on_unplayed = fail\n")
-    failing = kiosk.replay()
-    kiosk.guard("refund", expect="fix", drift={"allow": ["missing-read"]})
-    allowed = kiosk.replay("--fluxrun-strict")
-    strict = kiosk.replay("--fluxrun-strict", "-o", "fluxrun_max_age=14w")
+    noted = orders.replay("-o", "fluxrun_max_age=99d")
+    orders.write("pytest.ini", "[pytest]\nfluxrun_on_unplayed = fail\n")
+    orders.guard("refund", drift={"allow": ["missing-read"]})
+    failing = orders.replay("--fluxrun-strict", "-o", "fluxrun_max_age=14w")
+    unplayed = orders.replay()
 
     old, needless = (line.strip() for line in noted.lines if line.strip().startswith(name))
-    assert {"passed": 1} == noted.results
+    assert {"passed": 3} == noted.results
     assert old.endswith("100 days ago; fluxrun_max_age is 99 days")
     assert f"{name}: changed-effect" == needless
-    assert "missing-read" == failing.case("refund").properties["fluxrun.reason"]
-    assert ({"passed": 1}, {"failed": 1}) == (allowed.results, strict.results)
-    assert "aged" == strict.case("refund").properties["fluxrun.reason"]
+    assert "aged" == failing.case("refund").properties["fluxrun.reason"]
+    assert ({"failed": 2, "passed": 1}, "passed") == (unplayed.results, unplayed.case("refund").result)
+    failed = [case for case in unplayed.cases.values() if case.result == "failed"]
+    assert {"missing-read: sqlite3 shop.db: select rate from rates"} == {
+        case.properties["fluxrun.first_divergence"] for case in failed
+    }
 
 
 @pytest.mark.parametrize("setting", ["fluxrun_on_unplayed=maybe", "fluxrun_max_age=soon"])
-def test_setting_that_cannot_be_used_is_a_usage_error(kiosk: Kiosk, setting: str) -> None:
-    """Exit code 4 and the reason, and nothing is replayed."""
-    suite = kiosk.replay("-o", setting)
+def test_setting_that_cannot_be_used_is_a_usage_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """Exit code 4 and the reason, before anything is collected."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.mkdir("runs")
 
-    assert 4 == suite.exit_code
-    assert suite.line("ERROR: the setting").startswith(f"ERROR: the setting {setting[8:].partition('=')[0]} ")
-    assert "Traceback" not in suite.output
+    result = pytester.runpytest_inprocess("-p", "fluxrun", "--fluxrun-dir=runs", "-o", setting)
+
+    assert 4 == result.ret
+    name, _, value = setting.removeprefix("fluxrun_").partition("=")
+    result.stderr.fnmatch_lines([f"ERROR: the setting {name} '{value}' can't be used: *", "*next:*"])
