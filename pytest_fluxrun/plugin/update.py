@@ -211,6 +211,6 @@ class Update:
         kept = {Path(bundle).stem: seen["why"] for bundle, seen in sorted(self._seen.items()) if "why" in seen}
         for name, why in kept.items():
             yield f"not updated: {name}: {printable(' '.join(why.split()))}"
-        yield f"{len(changes)} guards were changed, {len(kept)} runs that don't pass keep theirs."
+        yield f"guards changed: {len(changes)}; runs that don't pass and keep theirs: {len(kept)}"
         if changes:
             yield "Review the changes above before you commit them; the next session is judged by them."

@@ -56,7 +56,7 @@ def test_outcome_and_drift_are_written_where_a_run_ended_well(orders: Kiosk) -> 
     ]
     assert "(leaked)" in suite.line(f"not updated: {refund.stem}")
     assert "it wasn't replayed: failed in setup" in suite.line(f"not updated: {second.stem}")
-    assert suite.line("1 guards were changed, 2 runs that don't pass keep theirs.")
+    assert suite.line("guards changed: 1; runs that don't pass and keep theirs: 2")
 
 
 def test_workers_hand_over_what_they_saw(orders: Kiosk) -> None:
@@ -69,7 +69,7 @@ def test_workers_hand_over_what_they_saw(orders: Kiosk) -> None:
     guards = {f"runs/{bundle.stem}.guard.toml" for bundle in orders.bundles()}
     assert guards == changed(orders, before)
     assert {"recorded"} == {read_guard(orders.root / name).expect for name in guards}
-    assert suite.line("3 guards were changed, 0 runs")
+    assert suite.line("guards changed: 3;")
     assert {"passed": 3} == orders.replay().results
 
 
@@ -128,7 +128,7 @@ def test_session_that_was_not_whole_changes_nothing(
     assert set() == {rule for path in orders.runs.glob("*.toml") for rule in read_guard(path).drift.allow}
     assert sorted(orders.runs.glob("*")) == sorted(path for path in orders.runs.glob("*.[ft]*"))
     assert why in suite.output
-    assert "guards were changed" not in suite.output
+    assert "guards changed" not in suite.output
 
 
 @pytest.mark.parametrize(
