@@ -57,9 +57,16 @@ def _known_level(level: str) -> str:
     return level.upper()
 
 
+def _age(text: str) -> str:
+    if text and not re.fullmatch(r"[1-9]\d{0,4}[dw]", text):
+        raise ValueError("it must be a number of days or weeks, e.g. 90d or 12w")
+    return text
+
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Level = Annotated[str, AfterValidator(_known_level)]
+Age = Annotated[str, AfterValidator(_age)]
 
 
 class Settings(BaseModel):
@@ -95,6 +102,8 @@ class Settings(BaseModel):
     telemetry: Names = ()
     timeout_s: float = Field(default=10.0, gt=0)
     require: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    on_unplayed: Literal["note", "fail"] = "note"
+    max_age: Age = ""
     live: dict[str, Any] = Field(default_factory=dict)
 
 

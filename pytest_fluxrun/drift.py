@@ -1,4 +1,4 @@
-"""How a replay's calls differed from the recording: data only."""
+"""How a replay differed from the recording, the outcome aside: data only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ __all__ = ["Drift", "DriftKind"]
 
 
 class DriftKind(StrEnum):
-    """The kinds of drift; `judgement` decides which of them fail a guard.
+    """The kinds of drift. No two are said of one difference; `judgement.drift_rules` decides which of them fail.
 
-    `projected-read`: a SELECT of some of the columns that a recorded one read, answered from its rows.
-    `extended-read`: a read that the run lacks, answered by the supplement that `fluxrun extend` made.
-    `answered`: a call that the run lacks, answered by the guard's own words.
-    `derived-value`: an outcome shows what was computed from a redacted secret, and couldn't be compared there.
-    `start-up`: import or lifespan made other calls than the preamble holds.
+    Reads are answered by what was recorded (`repeated-read`, `projected-read`), at start-up (`new-read`), by earlier
+    runs (`cold-read`), by a supplement (`extended-read`) or by the guard's own words (`answered`, also for effects).
+    A recorded call that wasn't made is a `missing-effect`; or a `missing-read`, if it can be asked any number of times;
+    or else `unplayed`: a message, a process's output, a connection's upkeep.
     """
 
     REPEATED_READ = "repeated-read"
@@ -23,18 +22,20 @@ class DriftKind(StrEnum):
     NEW_READ = "new-read"
     PROJECTED_READ = "projected-read"
     EXTENDED_READ = "extended-read"
+    COLD_READ = "cold-read"
     ANSWERED = "answered"
     REORDERED = "reordered"
     CHANGED_EFFECT = "changed-effect"
     MISSING_EFFECT = "missing-effect"
     NEW_EFFECT = "new-effect"
-    COLD_READ = "cold-read"
+    UNPLAYED = "unplayed"
+    LATE_CALL = "late-call"
     CLOCK_INTERPOLATED = "clock-interpolated"
     ENTROPY_EXTRA = "entropy-extra"
-    START_UP = "start-up"
     VERIFICATION_SERVED = "verification-served"
     DERIVED_VALUE = "derived-value"
-    LATE_CALL = "late-call"
+    START_UP = "start-up"
+    AGED = "aged"
 
 
 @dataclass(frozen=True, slots=True)

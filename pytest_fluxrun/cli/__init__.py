@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "why": ("why", "Say why a run can't be replayed, or how its replay differs."),
     "replay": ("replay", "Replay one run and judge it."),
     "expect": ("expect", "Write what is expected of a run: its guard."),
+    "accept": ("accept", "Allow drift that a replay shows, in the guard."),
     "extend": ("extend", "Ask a development environment for the reads that a run lacks."),
     "gate": ("gate", "Judge a session's report, or compare it with another one's, for CI."),
     "require": ("require", "Write down which guards the gate requires."),

@@ -20,7 +20,7 @@ from pytest_fluxrun.errors import EntryNotFound, GuardError, RunNotReady, Settin
 from pytest_fluxrun.execution.stage import Replayed
 from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.judgement.corpus import Placed
-from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, write_guard
+from pytest_fluxrun.judgement.guard import Guard, digest, write_guard
 from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.verdict import judge
 from pytest_fluxrun.report.plain_text import printable
@@ -69,9 +69,9 @@ def command(*, run: str, directories: tuple[Path, ...], **options: Any) -> None:
         unproven = "" if own.passed else f"first difference: {own.first_divergence}"
     if not unproven:
         guard = guard.model_copy(update={"proven": _release(project, opened)})
-    write_guard(_guard_path(placed), guard)
+    write_guard(placed.guard_file, guard)
     _tell(project, opened, placed, guard, unproven)
-    fixed = replayed is not None and judge(replayed.evidence, guard).passed
+    fixed = replayed is not None and judge(replayed.evidence, guard, project.policy).passed
     if unproven and not fixed:
         raise SystemExit(1)
 
@@ -188,12 +188,8 @@ def _tell(project: Project, run: Run, placed: Placed, guard: Guard, unproven: st
         click.echo(f"  `fluxrun why {guard.run[:10]}` says more. If the code here is fixed already: {earlier}.")
     else:
         click.echo(f"{styled('proven', 'green', bold=True)} on {guard.proven}: the run replays to its own outcome.")
-    path = _guard_path(placed)
+    path = placed.guard_file
     click.echo(f"wrote {project.shown(path)}")
     for line in path.read_text(encoding="utf-8").splitlines():
         click.echo(f"  {line}".rstrip())
     click.echo(f"next: {pytest_line(project, placed)}")
-
-
-def _guard_path(placed: Placed) -> Path:
-    return placed.guard or placed.bundle.with_name(f"{placed.name}{GUARD_SUFFIX}")

@@ -20,9 +20,8 @@ from pytest_fluxrun.cli.token_file import read_token
 from pytest_fluxrun.environments import environment_named, only_environment
 from pytest_fluxrun.errors import FluxRunError, KeyFileError
 from pytest_fluxrun.execution.stage import Replayed, Stage
-from pytest_fluxrun.judgement.comparison import is_failure
-from pytest_fluxrun.judgement.corpus import Placed
-from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Answer, Guard, answer_lines, digest, write_guard
+from pytest_fluxrun.judgement.corpus import Placed, default_guard
+from pytest_fluxrun.judgement.guard import Answer, Guard, answer_lines, digest, write_guard
 from pytest_fluxrun.judgement.supplement import seal_supplement
 from pytest_fluxrun.judgement.verdict import judge
 from pytest_fluxrun.replaying.missing import call_name, call_text
@@ -72,7 +71,7 @@ def command(*, run: str, directories: tuple[Path, ...], name: str | None, effect
 def _written(project: Project, placed: Placed, extension: _Extension, guard: Guard | None, name: str) -> Guard:
     """The guard with what is new, written where there is any; the supplement before it."""
     extended = extension.run
-    guard = _guard(placed, extended, guard)
+    guard = guard or default_guard(placed, extended)
     update: dict[str, Any] = {}
     if extension.asked:
         recipients = project.keyring.trust.public_keys
@@ -87,7 +86,7 @@ def _written(project: Project, placed: Placed, extension: _Extension, guard: Gua
         update["answers"] = answers
     if update:
         guard = guard.model_copy(update=update)
-        write_guard(_guard_path(placed), guard)
+        write_guard(placed.guard_file, guard)
     return guard
 
 
@@ -219,13 +218,6 @@ def _signer(project: Project) -> Token:
     return token
 
 
-def _guard(placed: Placed, run: Run, guard: Guard | None) -> Guard:
-    if guard is not None:
-        return guard
-    expect = "fix" if is_failure(run.outcome) else "recorded"
-    return Guard.model_validate({"run": run.id, "sha256": digest(placed.bundle.read_bytes()), "expect": expect})
-
-
 def _tell(project: Project, placed: Placed, guard: Guard, extension: _Extension) -> None:
     run = extension.run
     for text in extension.asked:
@@ -236,11 +228,11 @@ def _tell(project: Project, placed: Placed, guard: Guard, extension: _Extension)
         there = f"{len(run.supplement)} in {project.shown(placed.supplement)}, pinned by its guard"
         click.echo(f"{styled('extended', 'green', bold=True)}: {len(extension.asked)} reads; {there}")
     if extension.made_up:
-        there = f"review them in {project.shown(_guard_path(placed))}"
+        there = f"review them in {project.shown(placed.guard_file)}"
         click.echo(f"{styled('made up', 'yellow', bold=True)}: {len(extension.made_up)} answers; {there}")
-    judgement = judge(extension.replayed.evidence, guard)
+    judgement = judge(extension.replayed.evidence, guard, project.policy)
     if extension.stopped is not None:
-        _tell_stop(extension.stopped, run.id[:10], project.shown(_guard_path(placed)))
+        _tell_stop(extension.stopped, run.id[:10], project.shown(placed.guard_file))
     if judgement.passed:
         click.echo(f"{styled(judgement.verdict, 'green', bold=True)}: commit the guard and what lies beside it")
         click.echo(f"  next:    {pytest_line(project, placed)}")
@@ -266,7 +258,3 @@ def _tell_stop(stop: _Stop, run: str, guard: str) -> None:
         click.echo(f"           it may have; then `{command}` again answers what comes after it")
         for line in answer_lines(Answer(call=stop.call)):
             click.echo(f"           {line}")
-
-
-def _guard_path(placed: Placed) -> Path:
-    return placed.guard or placed.bundle.with_name(f"{placed.name}{GUARD_SUFFIX}")

@@ -12,6 +12,7 @@ import click
 
 from pytest_fluxrun.config import Settings, load_settings, project_root, use_settings
 from pytest_fluxrun.judgement.corpus import Keyring, Placed, default_key_file, find_run, keyring_for, open_placed
+from pytest_fluxrun.judgement.drift_rules import DriftPolicy
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.store import DirectoryStore, Store, open_store
@@ -54,6 +55,11 @@ class Project:
         settings = load_settings({}, environ=os.environ, start_dir=Path.cwd())
         use_settings(settings)
         return cls(settings, project_root(Path.cwd()), tuple(directories))
+
+    @property
+    def policy(self) -> DriftPolicy:
+        """Which drift fails where a guard says nothing."""
+        return DriftPolicy.of(on_unplayed=self.settings.on_unplayed, max_age=self.settings.max_age)
 
     @cached_property
     def store(self) -> Store:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.errors import SettingsError
-from pytest_fluxrun.execution.stage import Replayed, Stage
+from pytest_fluxrun.execution.stage import Replayed, Shown, Stage
+from pytest_fluxrun.execution.stages import Stages
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Placed
+from pytest_fluxrun.judgement.drift_rules import with_age
 from pytest_fluxrun.judgement.verdict import Verdict, judge
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import Run
 
-__all__ = ["command", "pytest_line", "replay_once", "stage_for"]
+__all__ = ["command", "dated", "pytest_line", "replay_once", "stage_for", "stages_for"]
+
+ShownT = TypeVar("ShownT", bound=Shown)
 
 
 @click.command("replay")
@@ -30,7 +38,7 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
     placed = project.find(run)
     opened, guard = project.open(placed)
     replayed = replay_once(project, opened)
-    judgement = judge(replayed.evidence, guard)
+    judgement = judge(replayed.evidence, guard, project.policy)
     pending = guard is not None and guard.pending
     if not judgement.passed:
         click.echo(failure_text(opened, guard, replayed, judgement, rerun=pytest_line(project, placed)))
@@ -41,6 +49,8 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
     click.echo(f"{styled(judgement.verdict, 'green', bold=True)}: run {opened.id} of {opened.entry}")
     for drift in (*judgement.notes, *replayed.evidence.drifts):
         click.echo(f"  note:    {drift.kind}: {drift.text}")
+    for rule in judgement.unused_rules:
+        click.echo(f"  note:    the guard allows {rule!r}, which nothing here needs")
     if pending:
         click.echo(f"  next:    remove `pending = true` from {placed.guard}: it is fixed, and pytest fails until then")
         raise SystemExit(1)
@@ -58,11 +68,42 @@ def replay_once(project: Project, run: Run) -> Replayed:
     with redirect_stdout(sys.stderr):
         replayed = stage.replay(run)
         stage.close()
-    return replayed
+    return dated(project, replayed, run)
 
 
-def stage_for(project: Project) -> Stage:
+def dated(project: Project, replayed: ShownT, run: Run) -> ShownT:
+    """The replay with the drift `aged`, where the run is older than the project wants."""
+    started_ns, now_ns = run.recording.wall_ns, time.time_ns()
+    evidence = with_age(replayed.evidence, started_ns=started_ns, now_ns=now_ns, policy=project.policy)
+    return replace(replayed, evidence=evidence)
+
+
+def stages_for(project: Project, *, imported: Callable[[], None]) -> Stages:
+    """The project's apps, one for each way in which the processes of several runs had started. Close them.
+
+    Args:
+        imported: called once, when the modules are imported and nothing has run.
+
+    Raises:
+        SettingsError: no modules are set.
+    """
+    keep = baseline()
+    return Stages(
+        lambda imported: stage_for(project, imported=imported, keep=keep),
+        imported=imported,
+        timeout_s=project.settings.timeout_s,
+        keep=keep,
+    )
+
+
+def stage_for(
+    project: Project, *, imported: Callable[[], None] = lambda: None, keep: frozenset[int] | None = None
+) -> Stage:
     """The project's app, to be booted by the first run that is replayed on it. Close it.
+
+    Args:
+        imported: called once, when the modules are imported and nothing has run.
+        keep: sockets that stay as they are; those of now where not given.
 
     Raises:
         SettingsError: no modules are set.
@@ -78,7 +119,8 @@ def stage_for(project: Project) -> Stage:
         settings.modules,
         root=project.root,
         timeout_s=settings.timeout_s,
-        keep=baseline(),
+        keep=baseline() if keep is None else keep,
+        imported=imported,
         allow_write=settings.allow_write,
         dropped=settings.telemetry,
     )

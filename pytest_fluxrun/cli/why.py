@@ -92,7 +92,7 @@ def _report(project: Project, run: Run, guard: Guard | None, replayed: Replayed)
     else:
         yield f"It doesn't replay to its own outcome here. First difference: {shortened(own.first_divergence, 200)}"
     if guard is not None:
-        by_guard = judge(evidence, guard)
+        by_guard = judge(evidence, guard, project.policy)
         yield f"By its guard ({guard.expect}{', pending' if guard.pending else ''}): {by_guard.verdict}"
     for difference in own.differences:
         yield f"  differs: {difference.path}: recorded {_brief(difference.expected)}, now {_brief(difference.got)}"

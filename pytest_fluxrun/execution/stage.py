@@ -389,11 +389,18 @@ def _log_line(entry: Mapping[str, Any]) -> str:
 
 
 def _missing(run: Run, replayer: Replayer, index: int) -> Drift:
+    interaction, request = run.recording.interactions[index], replayer.matcher.request(index)
+    text = f"{interaction.boundary} {registry.text_of(interaction, request)}"
+    return Drift(_missing_kind(run, replayer, index), index + 1, text)
+
+
+def _missing_kind(run: Run, replayer: Replayer, index: int) -> DriftKind:
     interaction = run.recording.interactions[index]
-    kind = DriftKind.MISSING_EFFECT if interaction.effect else DriftKind.MISSING_READ
-    return Drift(
-        kind, index + 1, f"{interaction.boundary} {registry.text_of(interaction, replayer.matcher.request(index))}"
-    )
+    if interaction.effect:
+        return DriftKind.MISSING_EFFECT
+    kind = registry.kind_named(interaction.kind)
+    used_up = kind is not None and not kind.may_repeat(replayer.matcher.request(index))
+    return DriftKind.UNPLAYED if used_up or _is_upkeep(run, replayer, index) else DriftKind.MISSING_READ
 
 
 def refuse_unready(run: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bundle, read_trust
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import DamagedBundle, FluxRunError, RunNotFound
+from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard, digest, read_guard
 from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.supplement import SUPPLEMENT_SUFFIX, open_supplement
@@ -21,6 +22,7 @@ __all__ = [
     "Keyring",
     "Placed",
     "all_placed",
+    "default_guard",
     "default_key_file",
     "find_run",
     "keyring_for",
@@ -54,7 +56,12 @@ class Placed:
     @property
     def guard(self) -> Path | None:
         """The guard file's path, or None."""
-        return self.directory / f"{self.name}{GUARD_SUFFIX}" if self.guarded else None
+        return self.guard_file if self.guarded else None
+
+    @property
+    def guard_file(self) -> Path:
+        """Where the guard lies, or would lie."""
+        return self.directory / f"{self.name}{GUARD_SUFFIX}"
 
     @property
     def supplement(self) -> Path:
@@ -184,6 +191,12 @@ def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
     if guard is not None and guard.answers:
         run = replace(run, answers=tuple(HandAnswer(one.call, one.reply) for one in guard.answers))
     return run, guard
+
+
+def default_guard(placed: Placed, run: Run) -> Guard:
+    """What is expected of a run that has no guard: that a failure is none any more, else what was recorded."""
+    expect = "fix" if is_failure(run.outcome) else "recorded"
+    return Guard.model_validate({"run": run.id, "sha256": digest(placed.bundle.read_bytes()), "expect": expect})
 
 
 def _supplement(placed: Placed, sha256: str, run_id: str, keyring: Keyring) -> tuple[Interaction, ...]:

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -35,6 +36,8 @@ __all__ = [
     "Ignore",
     "answer_lines",
     "read_guard",
+    "replace_guards",
+    "to_toml",
     "write_guard",
 ]
 
@@ -123,19 +126,32 @@ class Ignore(BaseModel):
 
 
 class DriftRules(BaseModel):
-    """Drift that is allowed: `kind` or `kind: text`, with `*` as a wildcard in the text."""
+    """Rules for drift: `kind` or `kind: text`, with `*` as a wildcard in the text. See `drift_rules`.
+
+    Attributes:
+        allow: drift that may be; wins over everything else.
+        fail: drift that fails though it is only noted by default.
+    """
 
     model_config = _STRICT
 
     allow: Several[str] = ()
+    fail: Several[str] = ()
 
-    @field_validator("allow")
+    @field_validator("allow", "fail")
     @classmethod
     def _known(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         for rule in rules:
             if rule.partition(":")[0].strip() not in set(DriftKind):
                 raise ValueError(f"{rule!r} begins with none of the kinds of drift: {', '.join(DriftKind)}")
         return rules
+
+    @model_validator(mode="after")
+    def _agree(self) -> DriftRules:
+        both = set(self.allow).intersection(self.fail)
+        if both:
+            raise ValueError(f"{min(both)!r} is both in allow and in fail: delete one of them")
+        return self
 
 
 class Answer(BaseModel):
@@ -246,13 +262,53 @@ def read_guard(path: Path) -> Guard:
 
 def write_guard(path: Path, guard: Guard) -> None:
     """Write a guard file in one step; what was there is replaced only when the new file is whole."""
-    text = to_toml(guard)
+    _laid_beside(path, to_toml(guard)).replace(path)
+
+
+def replace_guards(changes: Mapping[Path, tuple[str, str]]) -> None:
+    """Replace several guard files, all of them or none.
+
+    Args:
+        changes: per file the text that it must still have, and the new one.
+
+    Raises:
+        GuardError: one isn't what it was, or can't be written; then all are as they were.
+    """
+    laid: dict[Path, Path] = {}
+    replaced: list[Path] = []
+    try:
+        for path, (before, after) in changes.items():
+            if path.read_text(encoding="utf-8") != before:
+                raise GuardError(
+                    f"no guard was changed, since {path.name} isn't what it was when its run was replayed",
+                    why="something else has written it meanwhile",
+                    next_step="look at the file, then run the same command again",
+                )
+            laid[path] = _laid_beside(path, after)
+        for path, new in laid.items():
+            new.replace(path)
+            replaced.append(path)
+    except OSError as error:
+        for path in replaced:
+            _laid_beside(path, changes[path][0]).replace(path)
+        raise GuardError(
+            "no guard was changed",
+            why=f"{error.filename or 'a file'}: {error.strerror or error}",
+            next_step="check the permissions and the free space there, then run the same command again",
+        ) from error
+    finally:
+        for new in laid.values():
+            new.unlink(missing_ok=True)
+
+
+def _laid_beside(path: Path, text: str) -> Path:
+    """A file with the text, whole and on disk, in the same directory."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     Path(stream.name).chmod(0o644)
-    Path(stream.name).replace(path)
+    return Path(stream.name)
 
 
 def digest(bundle: bytes) -> str:

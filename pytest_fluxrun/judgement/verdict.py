@@ -16,17 +16,13 @@ from pytest_fluxrun.judgement.comparison import (
     compare_outcomes,
     differing,
     is_failure,
-    text_matches,
 )
+from pytest_fluxrun.judgement.drift_rules import DEFAULT_POLICY, DriftPolicy, failing_drifts, unused_rules
 from pytest_fluxrun.judgement.expectation import from_calls, from_expected
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.tokens import Tokens
 
 __all__ = ["Judgement", "Verdict", "judge"]
-
-_FAILING_DRIFT = frozenset(
-    {DriftKind.CHANGED_EFFECT, DriftKind.MISSING_EFFECT, DriftKind.NEW_EFFECT, DriftKind.REORDERED}
-)
 
 
 class Verdict(StrEnum):
@@ -53,6 +49,7 @@ class Judgement:
         failing_drifts: drift that the guard doesn't allow.
         first_divergence: the first thing that differed, on one line, or "".
         notes: what could not be compared.
+        unused_rules: what the guard of a run that passed allows without need.
     """
 
     verdict: Verdict
@@ -62,22 +59,27 @@ class Judgement:
     failing_drifts: tuple[Drift, ...] = ()
     first_divergence: str = ""
     notes: tuple[Drift, ...] = ()
+    unused_rules: tuple[str, ...] = ()
 
 
-def judge(evidence: Evidence, guard: Guard | None) -> Judgement:
-    """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome."""
+def judge(evidence: Evidence, guard: Guard | None, policy: DriftPolicy = DEFAULT_POLICY) -> Judgement:
+    """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome.
+
+    Args:
+        policy: which drift fails where the guard says nothing.
+    """
     if evidence.leaks:
         return Judgement(Verdict.LEAKED, passed=False, reason="leak", first_divergence=evidence.leaks[0])
     if evidence.deadline:
         return Judgement(Verdict.DIVERGED, passed=False, reason="deadline", first_divergence=evidence.deadline)
     expects_fix = guard.expect == "fix" if guard else is_failure(evidence.recorded)
     if evidence.unrecorded:
-        return _judge_miss(evidence, guard, expects_fix=expects_fix)
-    return _judge_outcome(evidence, guard, expects_fix=expects_fix)
+        return _judge_miss(evidence, guard, policy, expects_fix=expects_fix)
+    return _judge_outcome(evidence, guard, policy, expects_fix=expects_fix)
 
 
-def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
-    drifts = _failing_drifts(evidence, guard)
+def _judge_miss(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
+    drifts = failing_drifts(evidence.drifts, guard, policy)
     if not (expects_fix and evidence.all_played):
         return Judgement(
             Verdict.DIVERGED, passed=False, reason="unrecorded", failing_drifts=drifts, first_divergence=evidence.asked
@@ -92,9 +94,13 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -
     )
 
 
-def _judge_outcome(evidence: Evidence, guard: Guard | None, *, expects_fix: bool) -> Judgement:
+def _judge_outcome(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
     from_recorded, notes = _from_recorded(evidence, guard.ignore.paths if guard else ())
-    return replace(_compared(evidence, guard, from_recorded, expects_fix=expects_fix), notes=notes)
+    drifts = (*evidence.drifts, *notes)
+    failing = failing_drifts(drifts, guard, policy)
+    judgement = _compared(evidence, guard, from_recorded, failing, expects_fix=expects_fix)
+    unused = unused_rules(drifts, guard) if judgement.passed else ()
+    return replace(judgement, notes=notes, unused_rules=unused)
 
 
 def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[OutcomeDifference], tuple[Drift, ...]]:
@@ -113,12 +119,16 @@ def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[Out
 
 
 def _compared(
-    evidence: Evidence, guard: Guard | None, from_recorded: list[OutcomeDifference], *, expects_fix: bool
+    evidence: Evidence,
+    guard: Guard | None,
+    from_recorded: list[OutcomeDifference],
+    drifts: tuple[Drift, ...],
+    *,
+    expects_fix: bool,
 ) -> Judgement:
     if guard is not None and guard.logs:
         from_recorded += _from_logs(evidence)
     miscounted = list(from_calls(evidence, guard))
-    drifts = _failing_drifts(evidence, guard)
     if not expects_fix:
         return _verdict(Verdict.MATCH, from_recorded + miscounted, drifts)
     from_fix = [*from_expected(guard.fix if guard else None, evidence.outcome), *miscounted]
@@ -158,22 +168,6 @@ def _verdict(good: Verdict, differences: list[OutcomeDifference], drifts: tuple[
         failing_drifts=drifts,
         first_divergence=first,
     )
-
-
-def _failing_drifts(evidence: Evidence, guard: Guard | None) -> tuple[Drift, ...]:
-    return tuple(drift for drift in evidence.drifts if drift.kind in _FAILING_DRIFT and not _allowed(drift, guard))
-
-
-def _allowed(drift: Drift, guard: Guard | None) -> bool:
-    if guard is None:
-        return False
-    if guard.fix is not None and drift.call in guard.fix.effects:
-        return True
-    for rule in guard.drift.allow:
-        kind, _, text = rule.partition(":")
-        if kind.strip() == drift.kind and (not text.strip() or text_matches(drift.text, text.strip())):
-            return True
-    return False
 
 
 def _drift_line(drift: Drift) -> str:

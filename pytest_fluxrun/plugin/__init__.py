@@ -1,6 +1,6 @@
 """The pytest plugin's front: options, marks and fixtures. Loads the rest only when runs are asked for.
 
-A project that installs the plugin and doesn't use it gets three options and nothing else.
+A project that installs the plugin and doesn't use it gets its options and nothing else.
 """
 
 from __future__ import annotations
@@ -62,9 +62,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="reports show bodies, arguments, rows and messages; without it types and sizes",
     )
+    group.addoption(
+        "--fluxrun-strict", action="store_true", help="all drift fails that a guard doesn't allow, noted kinds too"
+    )
+    group.addoption(
+        "--fluxrun-update",
+        default="",
+        metavar="WHAT",
+        help="after a whole session, rewrite guards to what was seen: outcome, drift, or both with a comma",
+    )
     parser.addini("fluxrun_dir", "directories of recorded runs", type="paths", default=[])
     parser.addini("fluxrun_require", "a number of runs that must be replayed, run ids, or `all`", default="")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
+    parser.addini("fluxrun_on_unplayed", "what recorded reads that aren't made count as: note or fail", default="")
+    parser.addini("fluxrun_max_age", "note runs that are older, e.g. 90d; --fluxrun-strict fails them", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,20 +83,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fluxrun(run): replays a recorded run, on a test the one for fluxrun_replay")
     config.addinivalue_line("markers", "fluxrun_expected_fix: the run's fix isn't there yet; strict once it is")
     _refuse_misspelt(config)
-    if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
-        from pytest_fluxrun.plugin.session import RunSession
+    has_runs = bool(config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"))
+    if config.getoption("fluxrun_update"):
+        from pytest_fluxrun.plugin.update import update_of
 
-        session = RunSession.for_config(config)
-        if config.pluginmanager.register(session, "fluxrun-session") is None:
-            raise pytest.UsageError(
-                "fluxrun: runs are asked for, and `-p no:fluxrun-session` disables what replays and counts them\n"
-                "  next:    drop that option, also from PYTEST_ADDOPTS; without --fluxrun-dir no run is replayed"
-            )
-        session.tell_github()
-        if config.getoption("fluxrun_report"):
-            from pytest_fluxrun.plugin.reporting import Reporting
-
-            Reporting.register(session)
+        config.pluginmanager.register(update_of(config, has_runs=has_runs), "fluxrun-update")
+    if has_runs:
+        _register_session(config)
         return
     if config.getoption("fluxrun_report"):
         raise pytest.UsageError(
@@ -94,6 +98,25 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if config.getini("fluxrun_require") or config.getoption("fluxrun_require"):
         _refuse_no_directory(config)
+
+
+def _register_session(config: pytest.Config) -> None:
+    """All that replays, counts and tells, where runs are asked for."""
+    from pytest_fluxrun.plugin.drift_summary import DriftSummary
+    from pytest_fluxrun.plugin.session import RunSession
+
+    session = RunSession.for_config(config)
+    if config.pluginmanager.register(session, "fluxrun-session") is None:
+        raise pytest.UsageError(
+            "fluxrun: runs are asked for, and `-p no:fluxrun-session` disables what replays and counts them\n"
+            "  next:    drop that option, also from PYTEST_ADDOPTS; without --fluxrun-dir no run is replayed"
+        )
+    config.pluginmanager.register(DriftSummary(), "fluxrun-drift-summary")
+    session.tell_github()
+    if config.getoption("fluxrun_report"):
+        from pytest_fluxrun.plugin.reporting import Reporting
+
+        Reporting.register(session)
 
 
 def _refuse_misspelt(config: pytest.Config) -> None:

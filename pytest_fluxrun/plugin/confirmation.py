@@ -53,9 +53,9 @@ class Confirmer:
             return None
         verdict = judgement.verdict.value
         deadline_s = self._session.settings.timeout_s + _SLACK_S
-        anew = self._session.stages.replay_anew(run)
+        anew = self._session.replay_anew(run)
         if anew is not None:
-            seen = judge(anew.evidence, self._guard(placed))
+            seen = judge(anew.evidence, self._guard(placed), self._session.policy)
             same = seen.verdict is judgement.verdict
             return Confirmation("fork", seen.verdict.value, seen.first_divergence, same)
         if self._zygote is not None:
@@ -112,7 +112,7 @@ class Confirmer:
         run, guard = open_placed(placed, self._session.keyring)
         run = replace(run, answers=(*run.answers, *(HandAnswer(**one) for one in request["routes"])))
         shown = self._session.replay_here(run)
-        judgement = judge(shown.evidence, guard)
+        judgement = judge(shown.evidence, guard, self._session.policy)
         return {
             "verdict": judgement.verdict.value,
             "detail": judgement.first_divergence,
@@ -139,6 +139,8 @@ def _not_isolated(why: str) -> RunNotReady:
 def _options(config: pytest.Config, directories: Sequence[Path]) -> list[str]:
     """What of the session's own options a fresh pytest needs to collect and run the item as this one does."""
     options = [f"--fluxrun-dir={directory}" for directory in directories]
+    if config.getoption("fluxrun_strict"):
+        options.append("--fluxrun-strict")
     if config.inipath is not None:
         options += ["-c", str(config.inipath)]
     for setting in config.option.override_ini or ():

@@ -27,6 +27,7 @@ from pytest_fluxrun.plugin.github import in_github
 from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.routes import replayed_with_routes
 from pytest_fluxrun.plugin.session import RunSession, session_of
+from pytest_fluxrun.plugin.update import forget_for_update, keep_for_update
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
 
@@ -115,19 +116,24 @@ def run_item(item: RunItem) -> None:
         judged=_judged_as(guard, judgement),
         first_divergence=judgement.first_divergence,
         drift=_drift_counts(replayed, judgement),
-        start_up="; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is DriftKind.START_UP),
+        start_up=_said(replayed, DriftKind.START_UP),
+        aged=_said(replayed, DriftKind.AGED),
+        unused_rules="; ".join(judgement.unused_rules),
     )
     write_answer(judgement.verdict.value, judgement.first_divergence)
     reporting = _reporting(item)
     if reporting is not None:
         reporting.keep_judged(item, run, replayed.evidence, judgement, rerun=_rerun_line(item))
     _list_telemetry(item, replayed)
+    keep_for_update(item, guard, replayed, judgement)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
         if reporting is not None and confirmation is not None:
             reporting.keep_confirmation(item, confirmation)
+        if confirmation is not None and not confirmation.same:
+            forget_for_update(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
         raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
 
@@ -155,14 +161,14 @@ def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -
     router: Any = item.funcargs.get("fluxrun_respx")
     if session.config.getoption("fluxrun_isolate"):
         run, shown = replayed_with_routes(run, router, lambda run: session.confirmer.isolated(item.placed, run))
-        return run, shown, judge(shown.evidence, guard), False
+        return run, shown, judge(shown.evidence, guard, session.policy), False
     run, shown = replayed_with_routes(run, router, session.replay)
-    judgement = judge(shown.evidence, guard)
+    judgement = judge(shown.evidence, guard, session.policy)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered
     exact = None if settled else session.replay_exactly(run)
     if exact is None:
         return run, shown, judgement, True
-    return run, exact, judge(exact.evidence, guard), False
+    return run, exact, judge(exact.evidence, guard, session.policy), False
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -183,7 +189,7 @@ def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     _, replayed = replayed_with_routes(run, router, session.replay)
     if request.node.get_closest_marker("fluxrun_expected_fix"):
         request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
-    return _outcome(replayed, judge(replayed.evidence, guard))
+    return _outcome(replayed, judge(replayed.evidence, guard, session.policy))
 
 
 def reason_of(error: FluxRunError) -> str:
@@ -256,6 +262,10 @@ def _list_telemetry(item: RunItem, replayed: Shown) -> None:
     dropped = replayed.evidence.telemetry
     if dropped:
         item.add_report_section("call", "fluxrun", "\n".join(f"telemetry dropped: {text}" for text in dropped))
+
+
+def _said(replayed: Shown, kind: DriftKind) -> str:
+    return "; ".join(drift.text for drift in replayed.evidence.drifts if drift.kind is kind)
 
 
 def _rerun_line(item: RunItem) -> str:

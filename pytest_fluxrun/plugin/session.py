@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pytest_fluxrun.config import Settings, load_settings, use_settings
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, opened
+from pytest_fluxrun.judgement.drift_rules import DriftPolicy, with_age
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunDirectory, RunItem
 from pytest_fluxrun.plugin.confirmation import Confirmer
 from pytest_fluxrun.plugin.django_database import database_open
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSession", "session_of"]
 
+_INI_SETTINGS = ("timeout_s", "on_unplayed", "max_age")
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
 
 
@@ -60,7 +63,7 @@ class RunSession:
             pytest.UsageError: a setting can't be used, or a directory isn't there.
         """
         try:
-            given = {"timeout_s": config.getini("fluxrun_timeout_s") or None}
+            given = {name: config.getini(f"fluxrun_{name}") or None for name in _INI_SETTINGS}
             settings = load_settings(given, environ=os.environ, start_dir=config.rootpath)
             use_settings(settings)
             directories = _directories(config)
@@ -81,6 +84,12 @@ class RunSession:
         config.stash[SESSION_KEY] = session
         _aim(config, directories)
         return session
+
+    @property
+    def policy(self) -> DriftPolicy:
+        """Which drift fails where a guard says nothing."""
+        settings, strict = self.settings, bool(self.config.getoption("fluxrun_strict"))
+        return DriftPolicy.of(on_unplayed=settings.on_unplayed, max_age=settings.max_age, strict=strict)
 
     @property
     def stages(self) -> Stages:
@@ -121,22 +130,29 @@ class RunSession:
     def replay(self, run: Run) -> Shown:
         """Replay a run beside the session's ordinary tests. See `Stages.replay`."""
         with database_open(self.config):
-            return self.stages.replay(run)
+            return self._dated(self.stages.replay(run), run)
 
     def replay_exactly(self, run: Run) -> Shown | None:
         """See `Stages.replay_exactly`."""
         with database_open(self.config):
-            return self.stages.replay_exactly(run)
+            shown = self.stages.replay_exactly(run)
+            return None if shown is None else self._dated(shown, run)
 
     def replay_anew(self, run: Run) -> Shown | None:
         """See `Stages.replay_anew`."""
         with database_open(self.config):
-            return self.stages.replay_anew(run)
+            shown = self.stages.replay_anew(run)
+            return None if shown is None else self._dated(shown, run)
 
     def replay_here(self, run: Run) -> Shown:
         """Replay a run on this process's own app, whatever it started from."""
         with database_open(self.config):
-            return self.stages.here.replay(run)
+            return self._dated(self.stages.here.replay(run), run)
+
+    def _dated(self, shown: Shown, run: Run) -> Shown:
+        started_ns, now_ns = run.recording.wall_ns, time.time_ns()
+        evidence = with_age(shown.evidence, started_ns=started_ns, now_ns=now_ns, policy=self.policy)
+        return replace(shown, evidence=evidence)
 
     @property
     def keyring(self) -> Keyring:

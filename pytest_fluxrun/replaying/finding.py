@@ -87,6 +87,7 @@ class Finder:
         self._derived = derived
         self._observe = observe
         self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
+        self._new_reads: set[int] = set()
 
     def find(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
         """The interaction that answers, and its index: -1 where it isn't the run's own, REPEATED where it was used."""
@@ -194,8 +195,10 @@ class Finder:
         shared = self._shared.matcher.any_of(kind, canonical) if kind.may_repeat(request) else None
         if shared is not None:
             self.note(boundary, request, lane, shared, "preamble")
-            if effect:
-                self._observe(Drift(DriftKind.NEW_EFFECT, 0, call_text(boundary, request)))
+            if effect or (shared not in self._new_reads and not kind.is_upkeep(request)):
+                self._new_reads.add(shared)
+                drift = DriftKind.NEW_EFFECT if effect else DriftKind.NEW_READ
+                self._observe(Drift(drift, 0, call_text(boundary, request)))
             return self._shared.interactions[shared]
         if call.otherwise is not None:
             return None

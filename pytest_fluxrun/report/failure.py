@@ -153,6 +153,13 @@ def _next_step(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgem
                 "the development environment answered some reads: if production has what it lacks, put that there, and "
                 f"ask again, `fluxrun extend {short} --live --anew`; `fluxrun why {short}` shows every call"
             )
+        case Verdict.REGRESSED if not judgement.differences:
+            first = judgement.failing_drifts[0]
+            which = f"--call {first.call}" if first.call else f"--kind {first.kind}"
+            return (
+                f"if the change is meant, `fluxrun accept {short} {which}` allows it in the guard; "
+                f"`fluxrun why {short}` shows every call"
+            )
         case Verdict.REGRESSED:
             return f"if the change is meant, `fluxrun expect {short}` states it; `fluxrun why {short}` shows every call"
         case Verdict.DIVERGED if _NEXT in replayed.evidence.unrecorded:

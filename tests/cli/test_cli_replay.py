@@ -277,18 +277,34 @@ def test_why_finds_a_cold_cache(shop: Any, command: Any) -> None:
 
 
 def test_why_lists_what_was_not_asked_for(shop: Any, command: Any) -> None:
-    """Recorded calls that the replay didn't make are listed by number."""
+    """Recorded calls that the replay didn't make are listed by number, and are drift: of effects, of reads, others."""
     request = {"method": "GET", "url": "https://rates.example/usd", "headers": [], "body": "", "streamed": False}
     answer = {"status": 200, "headers": [], "chunks": ["{}"], "end": "eof", "error": None}
-    call = Interaction("httpx", "http", 1, 0, 1_000, 2_000, encode(request), answer=encode(answer))
-    run = shop.function_run(interactions=[call])
+    begin = {"database": "shop.db", "sql": "BEGIN", "binds": None, "many": False}
+    receive = {"channel": "ws://rates.example/", "direction": "receive", "payload": None, "headers": []}
+
+    def recorded(boundary: str, kind: str, form: Any, *, effect: bool = False) -> Interaction:
+        return Interaction(boundary, kind, 1, 0, 1_000, 2_000, encode(form), answer=encode(answer), effect=effect)
+
+    run = shop.function_run(
+        interactions=[
+            recorded("httpx", "http", request),
+            recorded("httpx", "http", request | {"method": "PUT"}, effect=True),
+            recorded("sqlite3", "sql", begin),
+            recorded("websockets", "message", receive),
+        ]
+    )
     shop.store(run)
 
-    output = command("why", run.id).stdout
+    output = command("why", run.id, code=1).stdout
 
-    assert "\n\nNot asked for in this replay (1 call of 1):\n" in output
+    assert "\n\nNot asked for in this replay (4 calls of 4):\n" in output
     assert "\\n" not in output
     assert "1  httpx GET https://rates.example/usd" in output
+    kinds = [line.strip().partition(": ")[0] for line in output.splitlines() if line.startswith("  ")]
+    assert ["missing-read", "missing-effect", "unplayed", "unplayed"] == kinds[:4]
+    assert "  unplayed: sqlite3 shop.db: BEGIN\n" in output
+    assert "  unplayed: websockets receive" in output
 
 
 def test_what_a_task_did_that_nobody_awaited_is_replayed(shop: Any, command: Any) -> None:

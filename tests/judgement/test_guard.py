@@ -21,6 +21,7 @@ from pytest_fluxrun.judgement.guard import (
     Ignore,
     digest,
     read_guard,
+    replace_guards,
     to_toml,
     write_guard,
 )
@@ -226,3 +227,47 @@ def test_status_schema_and_calls_are_written_as_a_reviewer_reads_them() -> None:
         'call = "sql *"',
         "at_most = 3",
     ]
+
+
+def test_guards_are_replaced_together(tmp_path: Path) -> None:
+    """All are new, and nothing lies beside them."""
+    one, other = tmp_path / "a.guard.toml", tmp_path / "b.guard.toml"
+    one.write_text("a")
+    other.write_text("b")
+
+    replace_guards({one: ("a", "A"), other: ("b", "B")})
+
+    assert {"a.guard.toml": "A", "b.guard.toml": "B"} == {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def test_guard_that_has_changed_meanwhile_stops_all(tmp_path: Path) -> None:
+    """Also those before it; a later one isn't touched."""
+    one, other = tmp_path / "a.guard.toml", tmp_path / "b.guard.toml"
+    one.write_text("a")
+    other.write_text("edited")
+
+    with pytest.raises(GuardError, match=r"b\.guard\.toml isn't what it was"):
+        replace_guards({one: ("a", "A"), other: ("b", "B")})
+
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {"a.guard.toml": "a", "b.guard.toml": "edited"} == found
+
+
+def test_guard_that_cannot_be_replaced_takes_the_others_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails between two files leaves both as they were."""
+    one, other = tmp_path / "a.guard.toml", tmp_path / "b.guard.toml"
+    one.write_text("a")
+    other.write_text("b")
+    real = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == other:
+            raise OSError(5, "Input/output error", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(GuardError, match="Input/output error"):
+        replace_guards({one: ("a", "A"), other: ("b", "B")})
+
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {"a.guard.toml": "a", "b.guard.toml": "b"} == found

@@ -11,6 +11,7 @@ import pytest
 
 from tests.plugin.forking import Forking
 from tests.plugin.kiosk import RECORD, SERVICE, Kiosk, Upstream, upstream_server
+from tests.plugin.orders import copied, recorded_orders
 from tests.plugin.recorded import new_kiosk
 
 
@@ -45,3 +46,15 @@ def upstream(recorded_kiosk: Kiosk) -> Iterator[Upstream]:
     """The upstream server, live at the recorded address; a replay must never reach it."""
     with upstream_server(recorded_kiosk.port) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def guarded_orders(tmp_path_factory: pytest.TempPathFactory) -> Kiosk:
+    """The service of orders as it was recorded, a guard beside each run; tests take a copy."""
+    return recorded_orders(tmp_path_factory.mktemp("recorded"), guarded=True)
+
+
+@pytest.fixture
+def orders(guarded_orders: Kiosk, tmp_path: Path) -> Kiosk:
+    """A copy of the recorded project."""
+    return copied(guarded_orders, tmp_path)

@@ -7,6 +7,7 @@ from pytest_fluxrun.judgement.comparison.difference import (
     differing,
     matches_path,
     text_matches,
+    under,
 )
 from pytest_fluxrun.judgement.comparison.headers import TRANSPORT_HEADERS, joined_headers
 from pytest_fluxrun.judgement.comparison.outcomes import compare_outcomes, is_failure
@@ -26,4 +27,5 @@ __all__ = [
     "matches_path",
     "readable",
     "text_matches",
+    "under",
 ]
