@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 
 from pytest_fluxrun.context import Lane, LaneOwner, current_lane
 from pytest_fluxrun.errors import EntryNotFound, SettingsError
-from pytest_fluxrun.values import Value
+from pytest_fluxrun.places import app_frames
+from pytest_fluxrun.values import Value, dump_error, encode
 
 __all__ = [
     "Driving",
@@ -24,6 +25,7 @@ __all__ = [
     "Noted",
     "OpenRun",
     "RegisteredEntry",
+    "dump_raised",
     "end_start_up",
     "flush_runs",
     "note_error",
@@ -64,6 +66,13 @@ class Ending:
     timed_out: bool = False
     route: str = ""
     trace: Callable[[], Mapping[str, str]] = dict
+
+
+def dump_raised(error: BaseException) -> Value:
+    """An error as an outcome holds it: dumped, and with the app's `frames`, by which runs of one issue are told."""
+    dumped = dump_error(error)
+    assert isinstance(dumped, dict)
+    return {**dumped, "frames": encode(app_frames(error))}
 
 
 class OpenRun(Protocol):

@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "expect": ("expect", "Write what is expected of a run: its guard."),
     "extend": ("extend", "Ask a development environment for the reads that a run lacks."),
     "export": ("export", "Write a run as a plain test, a curl command or HAR."),
+    "minimize": ("minimize", "Keep one run of each issue: the smallest that still shows the failure."),
     "push": ("transfer:push_command", "Copy runs to a store."),
     "pull": ("transfer:pull_command", "Fetch runs from a store."),
     "keys": ("keys", "List the project's keys, show a public one, make a new one."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.execution.stage import Replayed, Stage
+from pytest_fluxrun.execution.stages import Stages
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.judgement.verdict import Verdict, judge
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import Run
 
-__all__ = ["command", "pytest_line", "replay_once", "stage_for"]
+__all__ = ["command", "pytest_line", "replay_once", "stage_for", "stages_for"]
 
 
 @click.command("replay")
@@ -67,21 +69,46 @@ def stage_for(project: Project) -> Stage:
     Raises:
         SettingsError: no modules are set.
     """
+    _required_modules(project)
+    return _stage(project, baseline())
+
+
+def stages_for(project: Project) -> Stages:
+    """The same for many runs, each on an app that started as its process did. Close it.
+
+    Raises:
+        SettingsError: no modules are set.
+    """
+    keep = baseline()
+    _required_modules(project)
+    return Stages(
+        lambda imported: _stage(project, keep, imported),
+        imported=lambda: None,
+        timeout_s=project.settings.timeout_s,
+        keep=keep,
+    )
+
+
+def _stage(project: Project, keep: frozenset[int], imported: Callable[[], None] = lambda: None) -> Stage:
+    settings = project.settings
+    return Stage(
+        settings.modules,
+        root=project.root,
+        timeout_s=settings.timeout_s,
+        keep=keep,
+        allow_write=settings.allow_write,
+        dropped=settings.telemetry,
+        imported=imported,
+    )
+
+
+def _required_modules(project: Project) -> None:
     if not project.settings.modules:
         raise SettingsError(
             "no run can be replayed",
             why="[tool.fluxrun] modules is empty, so nothing registers the entries that runs name",
             next_step='name what calls fluxrun.instrument or uses @fluxrun.capture, e.g. modules = ["shop.main"]',
         )
-    settings = project.settings
-    return Stage(
-        settings.modules,
-        root=project.root,
-        timeout_s=settings.timeout_s,
-        keep=baseline(),
-        allow_write=settings.allow_write,
-        dropped=settings.telemetry,
-    )
 
 
 def pytest_line(project: Project, placed: Placed) -> str:
