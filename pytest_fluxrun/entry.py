@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -32,6 +33,7 @@ __all__ = [
     "note_route",
     "note_task",
     "noted",
+    "observing_raised",
     "open_run",
     "register",
     "registered",
@@ -72,7 +74,20 @@ def dump_raised(error: BaseException) -> Value:
     """An error as an outcome holds it: dumped, and with the app's `frames`, by which runs of one issue are told."""
     dumped = dump_error(error)
     assert isinstance(dumped, dict)
+    if _raised_observer is not None:
+        _raised_observer(error)
     return {**dumped, "frames": encode(app_frames(error))}
+
+
+@contextmanager
+def observing_raised(observer: Callable[[BaseException], object]) -> Iterator[None]:
+    """In the block, show an observer each error that comes out of an entry, with its traceback: for debuggers."""
+    global _raised_observer  # noqa: PLW0603 - one debugger at a time, and no entry knows of it
+    before, _raised_observer = _raised_observer, observer
+    try:
+        yield
+    finally:
+        _raised_observer = before
 
 
 class OpenRun(Protocol):
@@ -185,6 +200,7 @@ _registered: dict[str, RegisteredEntry] = {}
 _opener: Callable[[str, Entry], OpenRun | None] | None = None
 _flusher: Callable[[], object] | None = None
 _start_up_ender: Callable[[], object] | None = None
+_raised_observer: Callable[[BaseException], object] | None = None
 
 
 def register(name: str, entry: Entry, target: Any, *, gives_way: bool = False) -> None:

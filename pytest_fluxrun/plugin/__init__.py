@@ -63,7 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fluxrun_dir") or config.getini("fluxrun_dir"):
         from pytest_fluxrun.plugin.session import RunSession
 
-        config.pluginmanager.register(RunSession.for_config(config), "fluxrun-session")
+        session = RunSession.for_config(config)
+        config.pluginmanager.register(session, "fluxrun-session")
+        if config.getoption("usepdb", False):
+            from pytest_fluxrun.plugin.debugging import Debugging
+
+            config.pluginmanager.register(Debugging(session.keep), "fluxrun-debugging")
 
 
 @pytest.fixture

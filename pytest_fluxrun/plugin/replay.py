@@ -22,6 +22,7 @@ from pytest_fluxrun.judgement.corpus import Placed, find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
+from pytest_fluxrun.plugin.debugging import raised_by_the_app, stop_before
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
 from pytest_fluxrun.run import Run
@@ -90,7 +91,8 @@ def run_item(item: RunItem) -> None:
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:
-        replayed, judgement, confirmable = _judged(session, item.placed, run, guard)
+        with raised_by_the_app(item.config) as tracebacks:
+            replayed, judgement, confirmable = _judged(session, item.placed, run, guard)
     except FluxRunError as error:
         _property(item, verdict="unready", reason=reason_of(error))
         raise
@@ -108,7 +110,8 @@ def run_item(item: RunItem) -> None:
     if not judgement.passed:
         confirmation = session.confirmer.confirm(item.placed, item.nodeid, run, judgement) if confirmable else None
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
-        raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+        told = f"{text}\n{confirmation_line(confirmation)}" if confirmation else text
+        raise ReplayFailed(told).with_traceback(tracebacks[-1] if tracebacks else None)
 
 
 def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) -> tuple[Shown, Judgement, bool]:
@@ -120,6 +123,7 @@ def _judged(session: RunSession, placed: Placed, run: Run, guard: Guard | None) 
     if session.config.getoption("fluxrun_isolate"):
         shown = session.confirmer.isolated(placed, run)
         return shown, judge(shown.evidence, guard), False
+    stop_before(session.config)
     shown = session.replay(run)
     judgement = judge(shown.evidence, guard)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered

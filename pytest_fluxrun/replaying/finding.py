@@ -50,6 +50,7 @@ class Finder:
         tokens: the run's redaction tokens.
         derived: tells the digests that the replay has made of tokens so far.
         observe: takes each drift.
+        watch: is shown each crossing as it is answered.
 
     Attributes:
         played: crossings in the order of happening.
@@ -63,6 +64,7 @@ class Finder:
         tokens: tuple[str, ...],
         derived: Callable[[], tuple[str, ...]],
         observe: Callable[[Drift], None],
+        watch: Callable[[Played], object] = lambda _: None,
     ) -> None:
         self.matcher = Matcher(recording.interactions, recording.lanes, tokens)
         self.played: list[Played] = []
@@ -71,6 +73,7 @@ class Finder:
         self._tokens = tokens
         self._derived = derived
         self._observe = observe
+        self._watch = watch
         self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
 
     def find(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
@@ -103,6 +106,7 @@ class Finder:
     def note(self, lane: Lane, index: int, source: str, text: str, *, effect: bool) -> None:
         """Keep a crossing in `played`."""
         self.played.append(Played(index, source, repr(lane), text, effect))
+        self._watch(self.played[-1])
 
     def _without_secrets(self, boundary: Boundary[Any], call: Call, canonical: str) -> str | None:
         """The recorded call that a call is but for its secrets, or for what was made of them, if there is one."""

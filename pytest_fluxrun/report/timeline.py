@@ -22,7 +22,7 @@ from pytest_fluxrun.report.plain_text import printable, shortened, shown
 from pytest_fluxrun.run import Interaction, Recording, Run, Segment
 from pytest_fluxrun.values import plain
 
-__all__ = ["timeline"]
+__all__ = ["answered", "timeline"]
 
 _TOLD_HEADERS: Final = frozenset(
     {"accept", "authorization", "content-type", "cookie", "host", "idempotency-key", "location", "retry-after",
@@ -178,8 +178,8 @@ def _call(recording: Recording, number: int, interaction: Interaction, *, values
     label = f" ({interaction.label})" if interaction.label else ""
     asked = f"{interaction.boundary}{label}  {_asked(interaction)}"
     head = f"{number:4}{mark} +{start_ms:8.1f} ms {took_ms:7.1f} ms  {_lane(recording, interaction.lane)}"
-    answered = _answered(interaction)
-    lines = [_line(f"{head}{asked}", values=values), _line(f"{_BESIDE_NUMBERS}  → {answered}", values=False)]
+    told = answered(interaction)
+    lines = [_line(f"{head}{asked}", values=values), _line(f"{_BESIDE_NUMBERS}  → {told}", values=False)]
     if values:
         detail = plain(interaction.error if interaction.failed else interaction.answer)
         lines += (f"{_BESIDE_NUMBERS}    {line}" for line in _unfolded(plain(interaction.request)))
@@ -197,7 +197,7 @@ def _asked(interaction: Interaction) -> str:
         return shown(request)
 
 
-def _answered(interaction: Interaction) -> str:
+def answered(interaction: Interaction) -> str:
     """One line about an answer, by its shape: a status and a body, rows, a count, or whatever it is."""
     if interaction.failed:
         return _raised(plain(interaction.error))
