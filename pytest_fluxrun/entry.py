@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from pytest_fluxrun.context import Lane, LaneOwner, current_lane
 from pytest_fluxrun.errors import EntryNotFound, SettingsError
-from pytest_fluxrun.values import Value
+from pytest_fluxrun.places import app_frames
+from pytest_fluxrun.values import Value, dump_error, encode
 
 __all__ = [
     "Driving",
@@ -24,12 +26,14 @@ __all__ = [
     "Noted",
     "OpenRun",
     "RegisteredEntry",
+    "dump_raised",
     "end_start_up",
     "flush_runs",
     "note_error",
     "note_route",
     "note_task",
     "noted",
+    "observing_raised",
     "open_run",
     "register",
     "registered",
@@ -64,6 +68,26 @@ class Ending:
     timed_out: bool = False
     route: str = ""
     trace: Callable[[], Mapping[str, str]] = dict
+
+
+def dump_raised(error: BaseException) -> Value:
+    """An error as an outcome holds it: dumped, and with the app's `frames`, by which runs of one issue are told."""
+    dumped = dump_error(error)
+    assert isinstance(dumped, dict)
+    if _raised_observer is not None:
+        _raised_observer(error)
+    return {**dumped, "frames": encode(app_frames(error))}
+
+
+@contextmanager
+def observing_raised(observer: Callable[[BaseException], object]) -> Iterator[None]:
+    """In the block, show an observer each error that comes out of an entry, with its traceback: for debuggers."""
+    global _raised_observer  # noqa: PLW0603 - one debugger at a time, and no entry knows of it
+    before, _raised_observer = _raised_observer, observer
+    try:
+        yield
+    finally:
+        _raised_observer = before
 
 
 class OpenRun(Protocol):
@@ -176,6 +200,7 @@ _registered: dict[str, RegisteredEntry] = {}
 _opener: Callable[[str, Entry], OpenRun | None] | None = None
 _flusher: Callable[[], object] | None = None
 _start_up_ender: Callable[[], object] | None = None
+_raised_observer: Callable[[BaseException], object] | None = None
 
 
 def register(name: str, entry: Entry, target: Any, *, gives_way: bool = False) -> None:

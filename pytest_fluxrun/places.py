@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
 __all__ = [
+    "app_frames",
     "calling_code",
     "is_infrastructure",
     "is_library",
@@ -105,6 +106,8 @@ _LIKE_AN_APP = frozenset({f"{_PACKAGE}entries{os.sep}calling{os.sep}within.py", 
 and that of a job in a worker's thread (FastAPI's `background.add_task(celery_task.delay)`)."""
 _MOST_FRAMES_WALKED = 24  # as in _ambient.c
 _MOST_PLACES = 50_000
+_MOST_APP_FRAMES = 50
+_OWN, _ENTRIES = ("pytest_fluxrun",), ("pytest_fluxrun.entries",)
 
 _places: dict[tuple[int, int], tuple[CodeType, str]] = {}
 
@@ -195,6 +198,27 @@ def is_server(filename: str) -> bool:
 def is_relay(filename: str) -> bool:
     """Whether code only stands between a reader and the clock: FluxRun's pure wrappers, time-machine, freezegun."""
     return filename in _OWN_RELAYS or _is_any(module_of(filename), _RELAYS)
+
+
+def app_frames(error: BaseException) -> list[str]:
+    """The app's own functions through which an error came, outermost first, as `module:qualname`; at most 50.
+
+    Those beneath the entry: a server may be the user's own code too, and it isn't there in a replay. Of a group, then
+    those of its first member. No line numbers and no values: moved lines don't change them.
+    """
+    frames: list[str] = []
+    entered = False
+    trace = error.__traceback__
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, trace.tb_frame.f_globals.get("__name__", "")
+        if isinstance(module, str) and _is_any(module, _ENTRIES) and not entered:
+            entered, frames = True, []
+        elif isinstance(module, str) and not _is_any(module, _OWN) and not module_of(code.co_filename):
+            frames += [f"{module}:{code.co_qualname}"] if code.co_filename[:1] != "<" else []
+        trace = trace.tb_next
+    if isinstance(error, BaseExceptionGroup):
+        frames += app_frames(error.exceptions[0])
+    return frames[-_MOST_APP_FRAMES:]
 
 
 def place_of(code: CodeType, lasti: int) -> str:

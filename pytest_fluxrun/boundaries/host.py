@@ -22,7 +22,7 @@ from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.kinds.host import HOST, reads_by_name
 from pytest_fluxrun.values import Value, decode, encode_or_opaque, plain, snapshot
 
-__all__ = ["HostBoundary", "boundary", "host"]
+__all__ = ["HostBoundary", "boundary", "boundary_around", "host"]
 
 T = TypeVar("T")
 _END: Final = object()
@@ -107,6 +107,11 @@ class HostBoundary(Boundary[Any]):
 
 
 boundary = HostBoundary("", None)
+
+
+def boundary_around(obj: Any) -> HostBoundary | None:
+    """The boundary of an object that `host` gave; None for any other."""
+    return obj._self_boundary if type(obj) is _Proxy else None  # noqa: SLF001 - as in `_crossed`
 
 
 def _form(

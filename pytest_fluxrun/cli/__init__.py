@@ -29,6 +29,8 @@ _COMMANDS: Final = {
     "gate": ("gate", "Judge a session's report, or compare it with another one's, for CI."),
     "require": ("require", "Write down which guards the gate requires."),
     "guards": ("guards", "Check guard files and the guard list, for pre-commit."),
+    "export": ("export", "Write a run as a plain test, a curl command or HAR."),
+    "minimize": ("minimize", "Keep one run of each issue: the smallest that still shows the failure."),
     "push": ("transfer:push_command", "Copy runs to a store."),
     "pull": ("transfer:pull_command", "Fetch runs from a store."),
     "keys": ("keys", "List the project's keys, show a public one, make a new one."),

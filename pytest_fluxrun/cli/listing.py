@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ import click
 
 from pytest_fluxrun.bundle import Index, read_index, run_id_time_ns
 from pytest_fluxrun.cli.console import columns, plural
+from pytest_fluxrun.cli.issues import list_issues
 from pytest_fluxrun.cli.project import Project, directories_option
 from pytest_fluxrun.errors import BundleError, FluxRunError, GuardError, TruncatedBundle
 from pytest_fluxrun.judgement.corpus import all_placed
@@ -51,6 +52,7 @@ class _Listed:
 @click.option("--status", metavar="STATUS", help="Only runs that ended so: 500, 5xx, or `error` for raised ones.")
 @click.option("--entry", metavar="NAME", help="Only runs of this entry.")
 @click.option("--trace", metavar="ID", help="Only runs of one request: its trace id, or 8 digits of it, or request id.")
+@click.option("--issues", is_flag=True, help="One line per issue: failed runs of one failure together. Needs the key.")
 @click.option("--unready", is_flag=True, help="Only runs that can't be replayed as they are.")
 def command(
     *,
@@ -59,11 +61,13 @@ def command(
     status: str | None,
     entry: str | None,
     trace: str | None,
+    issues: bool,
     unready: bool,
 ) -> None:
     """List runs, the newest last: id, start, entry, route, result, calls per kind, readiness, guard.
 
-    Only the plaintext index of each bundle is read, so this needs no key; nothing in it is authenticated yet.
+    Only the plaintext index of each bundle is read, so this needs no key; nothing in it is authenticated yet. With
+    --issues the runs are opened.
     """
     wanted = _filter(status, entry, unready=unready)
     if location is None:
@@ -73,6 +77,9 @@ def command(
     else:
         with open_store(location) as store:
             where, listed = store.location, _in_store(store)
+    if issues:
+        _issues(directories, location, {one.run_id for one in listed if one.index and wanted(one)}, trace)
+        return
     of_trace = listed if trace is None else _of_trace(trace, listed, where)
     chosen = sorted(filter(wanted, of_trace), key=lambda one: (one.started_at_unix_ns, one.run_id))
     length = _id_length([one.run_id for one in listed])
@@ -86,6 +93,17 @@ def command(
     click.echo(f"{plural(len(chosen), 'run')} in {where}{f', {left_out} left out' if left_out else ''}", err=True)
     if any(one.problem or one.guard_problem for one in chosen):
         raise SystemExit(1)
+
+
+def _issues(directories: tuple[Path, ...], location: str | None, run_ids: Collection[str], trace: str | None) -> None:
+    """The issues of some runs, which are opened."""
+    if location is not None or trace is not None:
+        raise click.UsageError(
+            "--issues opens the runs of a directory: leave out --store and --trace, fetch with `fluxrun pull`"
+        )
+    project = Project.current(directories)
+    chosen = [placed for placed in all_placed(project.directories) if placed.run_id in run_ids]
+    list_issues(project, chosen, ", ".join(map(project.shown, project.directories)))
 
 
 def _in_directories(directories: Sequence[Path]) -> Iterator[_Listed]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,8 @@ import click
 
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
+from pytest_fluxrun.cli.walk import examine, walk
+from pytest_fluxrun.entry import observing_raised
 from pytest_fluxrun.errors import SettingsError
 from pytest_fluxrun.execution.stage import Replayed, Shown, Stage
 from pytest_fluxrun.execution.stages import Stages
@@ -21,6 +23,7 @@ from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Placed
 from pytest_fluxrun.judgement.drift_rules import with_age
 from pytest_fluxrun.judgement.verdict import Verdict, judge
+from pytest_fluxrun.replaying.replayer import Played
 from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.run import Run
 
@@ -29,15 +32,28 @@ __all__ = ["command", "dated", "pytest_line", "replay_once", "stage_for", "stage
 ShownT = TypeVar("ShownT", bound=Shown)
 
 
+def _unwatched(_: Played) -> None:
+    """Show nothing."""
+
+
 @click.command("replay")
 @run_argument
 @directories_option
-def command(*, run: str, directories: tuple[Path, ...]) -> None:
+@click.option("--pdb", "debug", is_flag=True, help="Stop in pdb where the app's error was raised, and at breakpoint().")
+@click.option("--trace", is_flag=True, help="Print each call as it is answered.")
+def command(*, run: str, directories: tuple[Path, ...], debug: bool, trace: bool) -> None:
     """Replay RUN once, offline, and judge it as pytest would. Exits with 0 where pytest would be green."""
     project = Project.current(directories)
     placed = project.find(run)
     opened, guard = project.open(placed)
-    replayed = replay_once(project, opened)
+    raised: list[BaseException] = []
+    watch = walk(opened) if trace else _unwatched
+    with observing_raised(raised.append) if debug else nullcontext():
+        replayed = replay_once(project, opened, watch=watch, by_hand=debug or trace)
+    if trace:
+        click.echo()
+    if debug:
+        examine(project, raised[-1] if raised else None)
     judgement = judge(replayed.evidence, guard, project.policy)
     pending = guard is not None and guard.pending
     if not judgement.passed:
@@ -56,16 +72,22 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
         raise SystemExit(1)
 
 
-def replay_once(project: Project, run: Run) -> Replayed:
+def replay_once(
+    project: Project, run: Run, *, watch: Callable[[Played], object] = _unwatched, by_hand: bool = False
+) -> Replayed:
     """Replay a run on the project's app, booted for it alone. What the app prints goes to standard error.
+
+    Args:
+        watch: is shown each crossing.
+        by_hand: a person follows it: the app's output and a debugger's prompt share the terminal.
 
     Raises:
         RunNotReady: something known stands in the way, or the app can't be imported or started offline.
         EntryNotFound: the project's modules don't register the run's entry.
         SettingsError: no modules are set.
     """
-    stage = stage_for(project)
-    with redirect_stdout(sys.stderr):
+    stage = stage_for(project, watch=watch)
+    with nullcontext() if by_hand else redirect_stdout(sys.stderr):
         replayed = stage.replay(run)
         stage.close()
     return dated(project, replayed, run)
@@ -78,7 +100,7 @@ def dated(project: Project, replayed: ShownT, run: Run) -> ShownT:
     return replace(replayed, evidence=evidence)
 
 
-def stages_for(project: Project, *, imported: Callable[[], None]) -> Stages:
+def stages_for(project: Project, *, imported: Callable[[], None] = lambda: None) -> Stages:
     """The project's apps, one for each way in which the processes of several runs had started. Close them.
 
     Args:
@@ -97,13 +119,18 @@ def stages_for(project: Project, *, imported: Callable[[], None]) -> Stages:
 
 
 def stage_for(
-    project: Project, *, imported: Callable[[], None] = lambda: None, keep: frozenset[int] | None = None
+    project: Project,
+    *,
+    imported: Callable[[], None] = lambda: None,
+    keep: frozenset[int] | None = None,
+    watch: Callable[[Played], object] = _unwatched,
 ) -> Stage:
     """The project's app, to be booted by the first run that is replayed on it. Close it.
 
     Args:
         imported: called once, when the modules are imported and nothing has run.
         keep: sockets that stay as they are; those of now where not given.
+        watch: is shown each crossing.
 
     Raises:
         SettingsError: no modules are set.
@@ -123,6 +150,7 @@ def stage_for(
         imported=imported,
         allow_write=settings.allow_write,
         dropped=settings.telemetry,
+        watch=watch,
     )
 
 

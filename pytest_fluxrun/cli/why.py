@@ -14,7 +14,7 @@ from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.cli.reasons import explain
 from pytest_fluxrun.cli.replay import replay_once
 from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, RunNotFound, RunNotReady
-from pytest_fluxrun.execution.stage import Replayed
+from pytest_fluxrun.execution.stage import Replayed, Shown
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, judge
 from pytest_fluxrun.places import calling_code
@@ -60,7 +60,7 @@ def command(*, run: str, directories: tuple[Path, ...]) -> None:
         raise SystemExit(1)
 
 
-def own_judgement(replayed: Replayed, guard: Guard | None) -> Judgement:
+def own_judgement(replayed: Shown, guard: Guard | None) -> Judgement:
     """Whether a replay came to the run's own recorded outcome; a guard's ignores and allowed drift count."""
     run, sha256 = "0" * 26, "0" * 64
     recorded = Guard(run=run, sha256=sha256)

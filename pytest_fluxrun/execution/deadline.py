@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self
 
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.errors import DeadlineExceeded
+from pytest_fluxrun.replaying.debugging import at_a_prompt
 
 __all__ = ["Deadline", "stacks"]
 
@@ -115,7 +116,14 @@ class Deadline:
             raise DeadlineExceeded(f"the replay gave no outcome in {self.seconds:g} s", stacks=self.stacks) from cause
 
     def expire(self) -> None:
-        """Called by the watcher's thread once the time is up: one rung after the other until the block is over."""
+        """Called by the watcher's thread once the time is up: one rung after the other until the block is over.
+
+        While somebody is at a debugger's prompt the time isn't up: it begins anew.
+        """
+        if at_a_prompt():
+            self.due = _monotonic() + self.seconds
+            _watcher.watch(self)
+            return
         self.stacks = stacks(self._loop)
         if not self._is_running():
             return

@@ -29,7 +29,7 @@ from pytest_fluxrun.places import calling_code
 from pytest_fluxrun.replaying import event_loop
 from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.missing import call_name
-from pytest_fluxrun.replaying.replayer import Replayer
+from pytest_fluxrun.replaying.replayer import Played, Replayer
 from pytest_fluxrun.replaying.traveller import travelling
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Recording, Run
@@ -70,6 +70,7 @@ class Stage:
         dropped: addresses to which calls are telemetry, as the setting `telemetry` lists them.
         allow_write: what the app may write during a replay; relative paths count from `root`.
         imported: called once, when the modules are imported and nothing has run.
+        watch: is shown each crossing of a driven run as it is answered, on the thread that makes it.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class Stage:
         allow_write: Sequence[str] = (),
         dropped: Sequence[str] = (),
         imported: Callable[[], None] = lambda: None,
+        watch: Callable[[Played], object] = lambda _: None,
     ) -> None:
         self._loop: event_loop.VirtualLoop | None = None
         self._when_imported = imported
+        self._watch = watch
         self._start_up_failure: RunNotReady | None = None
         self._modules = tuple(modules)
         self._root = root
@@ -272,6 +275,7 @@ class Stage:
             tokens=run.tokens,
             dropped=self._dropped,
             digests=digests,
+            watch=self._watch,
         )
         telemetry.take_dropped()  # what start-up and earlier runs left is listed by them, or was sent late
         driving = _Driving(self, replayer, clock)

@@ -24,7 +24,7 @@ from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.kinds.structure import ABSENT, named_scalars, structural_differences
 from pytest_fluxrun.values import decode
 
-__all__ = ["COMPARED_HEADERS", "HTTP", "Http"]
+__all__ = ["COMPARED_HEADERS", "HTTP", "Http", "decompressed"]
 
 COMPARED_HEADERS: Final = (
     "accept",
@@ -316,7 +316,7 @@ def _named_cookies(header: str) -> Iterator[tuple[str, str]]:
 
 def _named_in_body(headers: dict[str, str], body: str | bytes) -> Iterator[tuple[str, Any]]:
     media_type = _media_type(headers.get("content-type", ""))
-    plain = _decompressed(headers.get("content-encoding", ""), body)
+    plain = decompressed(headers.get("content-encoding", ""), body)
     parsed = _parsed(media_type, plain)
     if parsed is None:
         if media_type in ("text/event-stream", "application/x-ndjson", "application/jsonl"):
@@ -335,7 +335,8 @@ def _named_in_lines(body: str | bytes) -> Iterator[tuple[str, Any]]:
             continue
 
 
-def _decompressed(encoding: str, body: str | bytes) -> str | bytes:
+def decompressed(encoding: str, body: str | bytes) -> str | bytes:
+    """A body without its gzip or deflate coding; as it is where it has another one, or is damaged."""
     if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:

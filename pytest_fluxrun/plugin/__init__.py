@@ -113,6 +113,10 @@ def _register_session(config: pytest.Config) -> None:
         )
     config.pluginmanager.register(DriftSummary(), "fluxrun-drift-summary")
     session.tell_github()
+    if config.getoption("usepdb", False):
+        from pytest_fluxrun.plugin.debugging import Debugging
+
+        config.pluginmanager.register(Debugging(session.keep), "fluxrun-debugging")
     if config.getoption("fluxrun_report"):
         from pytest_fluxrun.plugin.reporting import Reporting
 

@@ -23,6 +23,7 @@ from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
+from pytest_fluxrun.plugin.debugging import raised_by_the_app, stop_before
 from pytest_fluxrun.plugin.github import in_github
 from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.routes import replayed_with_routes
@@ -105,7 +106,8 @@ def run_item(item: RunItem) -> None:
     run, guard = item.stash[_RUN]
     del item.stash[_RUN]
     try:
-        run, replayed, judgement, confirmable = _judged(session, item, run, guard)
+        with raised_by_the_app(item.config) as tracebacks:
+            run, replayed, judgement, confirmable = _judged(session, item, run, guard)
     except FluxRunError as error:
         _property(item, verdict="unready", reason=reason_of(error))
         raise
@@ -135,7 +137,8 @@ def run_item(item: RunItem) -> None:
         if confirmation is not None and not confirmation.same:
             forget_for_update(item, confirmation)
         text = failure_text(run, guard, replayed, judgement, rerun=_rerun_line(item))
-        raise ReplayFailed(f"{text}\n{confirmation_line(confirmation)}" if confirmation else text)
+        told = f"{text}\n{confirmation_line(confirmation)}" if confirmation else text
+        raise ReplayFailed(told).with_traceback(tracebacks[-1] if tracebacks else None)
 
 
 def _judged_as(guard: Guard | None, judgement: Judgement) -> str:
@@ -162,6 +165,7 @@ def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -
     if session.config.getoption("fluxrun_isolate"):
         run, shown = replayed_with_routes(run, router, lambda run: session.confirmer.isolated(item.placed, run))
         return run, shown, judge(shown.evidence, guard, session.policy), False
+    stop_before(session.config)
     run, shown = replayed_with_routes(run, router, session.replay)
     judgement = judge(shown.evidence, guard, session.policy)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered

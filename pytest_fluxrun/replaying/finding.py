@@ -65,6 +65,7 @@ class Finder:
         tokens: the run's redaction tokens.
         derived: tells the digests that the replay has made of tokens so far.
         observe: takes each drift.
+        watch: is shown each crossing as it is answered.
 
     Attributes:
         played: crossings in the order of happening.
@@ -78,6 +79,7 @@ class Finder:
         tokens: tuple[str, ...],
         derived: Callable[[], tuple[str, ...]],
         observe: Callable[[Drift], None],
+        watch: Callable[[Played], object] = lambda _: None,
     ) -> None:
         self.matcher = Matcher(recording.interactions, recording.lanes, tokens)
         self.played: list[Played] = []
@@ -86,6 +88,7 @@ class Finder:
         self._tokens = tokens
         self._derived = derived
         self._observe = observe
+        self._watch = watch
         self._last_effect: dict[tuple[tuple[tuple[str, int], ...], int], int] = {}
         self._new_reads: set[int] = set()
 
@@ -130,6 +133,7 @@ class Finder:
                 shape=kind.shape(request),
             )
         )
+        self._watch(self.played[-1])
 
     def _without_secrets(self, boundary: Boundary[Any], call: Call, canonical: str) -> str | None:
         """The recorded call that a call is but for its secrets, or for what was made of them, if there is one."""

@@ -58,6 +58,7 @@ class Replayer:
         tokens: the run's redaction tokens: a verification of one is served as recorded.
         digests: what the recorded program is known to have made in the place of digests of tokens.
         dropped: addresses to which calls are telemetry: they are neither looked for nor made.
+        watch: is shown each crossing as it is answered, on the thread that makes it.
 
     Attributes:
         lacked: the call of the first miss, for `fluxrun extend`; None where it was no boundary's.
@@ -81,6 +82,7 @@ class Replayer:
         preamble: bool = False,
         dropped: telemetry.Addresses | None = None,
         digests: Mapping[str, str] | None = None,
+        watch: Callable[[Played], object] = lambda _: None,
     ) -> None:
         self.recording = recording
         self.clock: Clock | None = clock
@@ -101,7 +103,7 @@ class Replayer:
         self._under_way = UnderWay()
         self._cursor: dict[tuple[str, str], int] = {}
         self._finder = Finder(
-            recording, shared=shared, tokens=tokens, derived=lambda: self.derived, observe=self.observe
+            recording, shared=shared, tokens=tokens, derived=lambda: self.derived, observe=self.observe, watch=watch
         )
         self.matcher, self.played = self._finder.matcher, self._finder.played
         self._timeline = Timeline(

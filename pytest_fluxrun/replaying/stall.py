@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_fluxrun import ambient
+from pytest_fluxrun.replaying.debugging import at_a_prompt
 from pytest_fluxrun.replaying.foreign_threads import cpu_of
 
 __all__ = ["Stall"]
@@ -43,6 +44,9 @@ class Stall:
         self._looked_ns = now_ns
         looks = [cpu_of(native_id) for native_id in native_ids]
         seen = (jumps, looks)
+        if at_a_prompt():
+            self._seen = None
+            return -1
         if seen != self._seen or any(look is not None and look[0] in "RD" for look in looks):
             self._seen, self._allowance_ns = seen, _FIRST_ALLOWANCE_NS
             return -1

@@ -85,8 +85,14 @@ def serve(app: Any, asked: dict[str, Any] | None = None, **options: Any) -> Serv
 def replayed(app: Any, runs: Any, driving: Any, number: int = 0) -> Any:
     """The recorded outcome after it was shown that a replay gives the same."""
     recorded_input, outcome = runs.dumped(number)
-    assert outcome == entry.drive(app, recorded_input, driving)
+    assert without_frames(outcome) == without_frames(entry.drive(app, recorded_input, driving))
     return outcome
+
+
+def without_frames(outcome: Any) -> Any:
+    """An outcome whose error has no frames: apps here raise one error twice, which then has both tracebacks."""
+    error = outcome["error"]
+    return outcome if error is None else {**outcome, "error": {**error, "frames": []}}
 
 
 def plain(environ: Any, start_response: Any) -> Any:

@@ -52,6 +52,18 @@ def shop(once: Callable[[str, Callable[[Path], None]], Path]) -> Project:
 
 
 @pytest.fixture(scope="session")
+def failed_shop(once: Callable[[str, Callable[[Path], None]], Path]) -> Project:
+    """The shop after two orders that met the bug of old coupons, and a request that went well. No guards."""
+    return Project(once("failed_shop", _record_failures))
+
+
+def _record_failures(root: Path) -> None:
+    record_shop(root, "use_old_coupons")
+    for guard in (root / "runs").glob("*.guard.toml"):
+        guard.unlink()
+
+
+@pytest.fixture(scope="session")
 def corner(once: Callable[[str, Callable[[Path], None]], Path]) -> Project:
     """The corner app, likewise."""
     return Project(once("corner", record_corner))

@@ -44,12 +44,28 @@ _RELAYS: Final = frozenset(
     }
 )
 _RUNTIME: Final = frozenset(
-    {"_pytest", "asyncio", "coverage", "debugpy", "encodings", "gettext", "importlib", "inspect", "linecache", "locale"}
+    {
+        "_pytest",
+        "asyncio",
+        "bdb",
+        "cmd",
+        "coverage",
+        "debugpy",
+        "encodings",
+        "gettext",
+        "importlib",
+        "inspect",
+        "linecache",
+        "locale",
+    }
     | {
+        "bdb",
+        "cmd",
         "logging",
         "mimetypes",
         "multiprocessing",
         "netrc",
+        "pdb",
         "pkgutil",
         "pydevd",
         "pytest",

@@ -17,10 +17,10 @@ from typing import Any, TypeVar, get_type_hints
 from pytest_fluxrun import ambient
 from pytest_fluxrun.context import entered
 from pytest_fluxrun.entries.calling.time_limit import made_a_call
-from pytest_fluxrun.entry import Driving, Ending, OpenRun
+from pytest_fluxrun.entry import Driving, Ending, OpenRun, dump_raised
 from pytest_fluxrun.errors import DeadlineExceeded
 from pytest_fluxrun.trace import active_span, trace_of
-from pytest_fluxrun.values import Value, decode, dump_error, encode_or_opaque, is_large
+from pytest_fluxrun.values import Value, decode, encode_or_opaque, is_large
 
 __all__ = [
     "call_again",
@@ -70,7 +70,7 @@ def outcome_of(*, returned: Value = None, error: BaseException | None = None, st
     Args:
         state: how it ended where that isn't said by the other two, e.g. `retry`.
     """
-    outcome: dict[str, Value] = {"returned": returned, "error": None if error is None else dump_error(error)}
+    outcome: dict[str, Value] = {"returned": returned, "error": None if error is None else dump_raised(error)}
     return {**outcome, "state": state} if state else outcome
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pytest_fluxrun.values import Value, dump_error, encode
+from pytest_fluxrun.entry import dump_raised
+from pytest_fluxrun.values import Value, encode
 
 __all__ = ["FIRST_SERVER_ERROR", "answer", "outcome", "size_of", "text_or_bytes", "to_bytes"]
 
@@ -33,7 +34,7 @@ def outcome(response: dict[str, Value] | None, error: BaseException | None, *, d
     """What came of a request; `response` is None where the application began no answer."""
     return {
         "response": response,
-        "error": None if error is None else dump_error(error),
+        "error": None if error is None else dump_raised(error),
         "disconnected": disconnected,
     }
 

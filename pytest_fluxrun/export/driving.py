@@ -1,0 +1,262 @@
+"""How an exported test invokes the app, and what it asserts of what came out. Pure but for reading live annotations."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pytest_fluxrun.entries.calling import live_arguments
+from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.export.exchanges import Request, incoming
+from pytest_fluxrun.export.literals import called
+from pytest_fluxrun.export.made_anew import MadeAnew
+from pytest_fluxrun.export.parts import Part
+from pytest_fluxrun.export.program import Program
+from pytest_fluxrun.judgement.comparison import body_of, joined_headers
+from pytest_fluxrun.run import Run
+from pytest_fluxrun.values import decode, plain
+
+__all__ = ["drive_of"]
+
+_CLIENTS_OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_COMPARED_HEADERS: Final = ("content-type", "location")
+_LONGEST_TEXT: Final = 4_000
+
+
+def drive_of(run: Run, program: Program) -> Part:
+    """The part that imports and invokes the entry; `inside` ends with the invocation.
+
+    Raises:
+        FluxRunError: a plain test can't invoke this kind of entry so.
+    """
+    drivers: dict[str, Callable[[Run, Program], Part]] = {"asgi": _asgi, "wsgi": _wsgi, "function": _function}
+    driver = drivers.get(run.entry_kind)
+    if driver is None:
+        raise FluxRunError(
+            f"run {run.id} can't be exported as a plain test",
+            why=f"its entry is {run.entry_kind}; a plain test drives {', '.join(drivers)}",
+            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
+        )
+    return driver(run, program)
+
+
+# -- requests
+
+
+def _asgi(run: Run, program: Program) -> Part:
+    request = _answered_request(run)
+    scope = plain(run.input)["scope"]
+    client = scope.get("client")
+    given = f", client={tuple(client)!r}" if client else ""
+    drive = (
+        "async def drive() -> httpx.Response:",
+        f"    transport = httpx.ASGITransport(noting(app, raised), raise_app_exceptions={_raises(run)}{given})",
+        f"    async with httpx.AsyncClient(transport=transport, base_url={_base(request)!r}) as client:",
+        f"        return await client.request({request.method!r}, {_target(request)!r}, headers=HEADERS, content=BODY)",
+        "",
+    )
+    part = Part("the request", {"asyncio", "httpx"}, _NOTING_ASGI, _request_text(request))
+    part.before = [_imported(program), "", "raised: list[Exception] = []", "", *drive]
+    return _with_outcome(part, run, "asyncio.run(drive())")
+
+
+def _wsgi(run: Run, program: Program) -> Part:
+    request = _answered_request(run)
+    drive = (
+        "def drive() -> httpx.Response:",
+        f"    transport = httpx.WSGITransport(noting(app, raised), raise_app_exceptions={_raises(run)})",
+        f"    with httpx.Client(transport=transport, base_url={_base(request)!r}) as client:",
+        f"        return client.request({request.method!r}, {_target(request)!r}, headers=HEADERS, content=BODY)",
+        "",
+    )
+    part = Part("the request", {"httpx"}, _NOTING_WSGI, _request_text(request))
+    part.before = [_imported(program), "", "raised: list[Exception] = []", "", *drive]
+    return _with_outcome(part, run, "drive()")
+
+
+def _imported(program: Program) -> str:
+    renamed = "" if program.entry.name == "app" else " as app"
+    return f"from {program.entry.module} import {program.entry.name}{renamed}"
+
+
+def _answered_request(run: Run) -> Request:
+    request, outcome = incoming(run), plain(run.outcome)
+    response = outcome.get("response")
+    if outcome.get("disconnected") or (response and not response.get("complete", True)):
+        raise FluxRunError(
+            f"run {run.id} can't be exported as a plain test",
+            why="its client left, or the answer was cut short, which a test's client doesn't do",
+            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
+        )
+    return request
+
+
+def _raises(run: Run) -> bool:
+    return not run.outcome.get("response")
+
+
+def _request_text(request: Request) -> str:
+    imports: set[str] = set()
+    headers = [pair for pair in request.headers if pair[0].lower() not in _CLIENTS_OWN]
+    try:
+        body: str | bytes = request.body.decode()
+    except UnicodeDecodeError:
+        body = request.body
+    return f"HEADERS = {called(headers, imports)}\nBODY = {called(body, imports)}\n"
+
+
+def _base(request: Request) -> str:
+    parts = urlsplit(request.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _target(request: Request) -> str:
+    return request.url.removeprefix(_base(request))
+
+
+_NOTING_ASGI = '''\
+def noting(app, raised: list[Exception]):
+    """The app, and what it lets out to its server."""
+
+    async def noted(scope, receive, send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    return noted
+'''
+_NOTING_WSGI = '''\
+def noting(app, raised: list[Exception]):
+    """The app, and what it lets out to its server."""
+
+    def noted(environ, start_response):
+        try:
+            return app(environ, start_response)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    return noted
+'''
+
+
+def _with_outcome(part: Part, run: Run, drive: str) -> Part:
+    outcome, made = run.outcome, MadeAnew(run)
+    error = outcome.get("error")
+    if not outcome.get("response"):
+        if not error:
+            raise FluxRunError(f"run {run.id} can't be exported as a plain test", why="it has no outcome to assert")
+        _expect_error(part, plain(error), made, drive)
+        return part
+    part.inside.append(f"response = {drive}")
+    part.asserts += _response(outcome["response"], made, part.imports)
+    if error:
+        name = str(error["type"]).rpartition(":")[2].rpartition(".")[2]
+        part.asserts.append(
+            f"assert [type(error).__name__ for error in raised] in ([], [{name!r}])  # []: the framework keeps it"
+        )
+    return part
+
+
+def _response(response: Any, made: MadeAnew, imports: set[str]) -> list[str]:
+    asserts = [f"assert response.status_code == {response['status']}"]
+    headers = joined_headers(response)
+    told = [name for name in _COMPARED_HEADERS if name in headers and not made.is_made(headers[name])]
+    asserts += (f"assert response.headers[{name!r}] == {headers[name]!r}" for name in told)
+    return [*asserts, *_body(body_of(response), made, imports)]
+
+
+def _body(body: Any, made: MadeAnew, imports: set[str]) -> list[str]:
+    if isinstance(body, dict | list) or body is None or isinstance(body, bool | int | float):
+        masked = made.masked(body)
+        note = "" if masked == body else "  # ANY: made of the clock, of randomness or of a redacted secret"
+        return [f"assert response.json() == {_placed(called(masked, imports), imports)}{note}"]
+    if made.is_made(body):
+        return ["# The body isn't asserted: the clock, randomness or a redacted secret is in it."]
+    if len(body) > _LONGEST_TEXT:
+        data = body.encode() if isinstance(body, str) else body
+        imports.add("hashlib")
+        return [f"assert hashlib.sha256(response.content).hexdigest() == {hashlib.sha256(data).hexdigest()!r}"]
+    what = "text" if isinstance(body, str) else "content"
+    return [f"assert response.{what} == {_placed(called(body, imports), imports)}"]
+
+
+def _placed(expression: str, imports: set[str]) -> str:
+    """An expression of several lines as it stands in a function; `ANY` is imported where it is used."""
+    if "ANY" in expression:
+        imports.add("unittest.mock:ANY")
+    if "\n" not in expression:
+        return expression
+    lines = expression.splitlines()
+    return "(\n    " + "\n    ".join(lines) + "\n)"
+
+
+# -- functions
+
+
+def _function(run: Run, program: Program) -> Part:
+    recorded: Any = run.input
+    if "context" in recorded or not {"args", "kwargs"} <= recorded.keys():
+        raise FluxRunError(
+            f"run {run.id} can't be exported as a plain test",
+            why="its function was called by something that a test doesn't have (AWS Lambda, a time limit)",
+            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
+        )
+    made = MadeAnew(run)
+    function = program.target.__wrapped__
+    args, kwargs = live_arguments(function, recorded)
+    part = Part("the call")
+    given = [called(value, part.imports) for value in args]
+    given += [f"{name}={called(value, part.imports)}" for name, value in kwargs.items()]
+    part.before = [f"from {program.entry.module} import {program.entry.name}", ""]
+    call = f"{program.entry.name}({', '.join(given)})"
+    if hasattr(function, "__code__") and function.__code__.co_flags & 0x80:
+        part.imports.add("asyncio")
+        call = f"asyncio.run({call})"
+    error = plain(run.outcome.get("error"))
+    if error:
+        _expect_error(part, error, made, call)
+        return part
+    part.inside.append(f"returned = {call}")
+    hint = getattr(function, "__annotations__", {}).get("return", Any)
+    part.asserts.append(_returned(run, made, part.imports, hint))
+    return part
+
+
+def _returned(run: Run, made: MadeAnew, imports: set[str], hint: Any) -> str:
+    try:
+        value = decode(run.outcome["returned"], Any if isinstance(hint, str) else hint)
+        expression = called(made.masked(value), imports)
+    except FluxRunError as error:
+        return f"# What it returned isn't asserted: {error.what}."
+    return f"assert returned == {_placed(expression, imports)}"
+
+
+def _expect_error(part: Part, error: Any, made: MadeAnew, call: str) -> None:
+    """Add the call, in a block that expects the recorded error.
+
+    Raises:
+        FluxRunError: the error's class can't be imported.
+    """
+    module, _, name = str(error["type"]).partition(":")
+    if "<locals>" in name or module == "__main__":
+        raise FluxRunError(
+            "the run can't be exported as a plain test",
+            why=f"the class of its error, {name} in {module}, can't be imported",
+            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
+        )
+    expected = name
+    if module != "builtins":
+        expected = f"{module}.{name}"
+        part.imports.add(module)
+    message, match = error.get("message"), ""
+    if message and not made.is_made(message):
+        is_plain = re.escape(message) == message
+        match = f", match={message!r}" if is_plain else f", match=re.escape({message!r})"
+        part.imports |= set() if is_plain else {"re"}
+    part.inside += [f"with pytest.raises({expected}{match}):", f"    {call}"]

@@ -1,0 +1,159 @@
+"""Source that exported tests share: each text is a part of the file that is written, and names what it needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BY_HAND", "HOSTS", "NOTHING_GOES_OUT", "RESPX", "SQLITE", "STAND_IN"]
+
+NOTHING_GOES_OUT: Final = '''\
+UNRECORDED: list[str] = []
+"""What the code asked for and the run doesn't hold: the test fails for it, even where the app swallows the error."""
+
+
+def unrecorded(what: object) -> None:
+    UNRECORDED.append(str(what))
+    raise AssertionError(f"the recorded run holds no answer to this: {what}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    UNRECORDED.clear()
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, lambda _, address: unrecorded(f"a connection to {address}"))
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+'''
+
+STAND_IN: Final = '''\
+def without_fluxrun() -> None:
+    """The app imports pytest_fluxrun to be recorded. Where that isn't installed, what stands in here does nothing."""
+    try:
+        import pytest_fluxrun  # noqa: F401
+    except ImportError:
+        nothing = types.ModuleType("pytest_fluxrun")
+        nothing.init = nothing.keep = nothing.flush = nothing.recording_status = lambda *_, **__: None
+        nothing.instrument = lambda app, *_, **__: app
+        nothing.capture = lambda name: lambda function: function
+        nothing.host = lambda name, target, **__: target
+        sys.modules["pytest_fluxrun"] = nothing
+'''
+
+RESPX: Final = '''\
+def in_turn(*answers: httpx.Response | Exception):
+    """One recorded answer after the other."""
+    remaining = list(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not remaining:
+            unrecorded(f"{request.method} {request.url}, once more")
+        found = remaining.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return answer
+'''
+
+SQLITE: Final = '''\
+class Sql(typing.NamedTuple):
+    """A recorded statement and its answer."""
+
+    statement: str
+    binds: object
+    columns: tuple[str, ...] = ()
+    rows: list[tuple] = []
+    rowcount: int = -1
+    lastrowid: int | None = None
+    error: Exception | None = None
+
+
+class RecordedCursor(sqlite3.Cursor):
+    """Gives recorded rows; only what concerns the connection alone (BEGIN, PRAGMA) is asked of SQLite, in memory."""
+
+    rowcount, lastrowid, rows = -1, None, None
+
+    def execute(self, statement, binds=()):
+        self.rows = None
+        if statement.split(None, 1)[0].upper() in ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA"):
+            return super().execute(statement, binds)
+        found = self.connection.recorded(statement, binds)
+        if found.error is not None:
+            raise found.error
+        columns = ", ".join('NULL AS "' + name.replace('"', '""') + '"' for name in found.columns)
+        if columns:
+            super().execute(f"SELECT {columns} WHERE 0")  # for `description`
+        self.rows, self.rowcount, self.lastrowid = iter(found.rows), found.rowcount, found.lastrowid
+        return self
+
+    def executemany(self, statement, rows):
+        return self.execute(statement, [tuple(row) for row in rows])
+
+    def __next__(self):
+        if self.rows is None:
+            return super().__next__()
+        row = next(self.rows)
+        return row if self.row_factory is None else self.row_factory(self, row)
+
+    def fetchone(self):
+        return next(self, None)
+
+    def fetchmany(self, size=None):
+        return list(itertools.islice(self, size or self.arraysize))
+
+    def fetchall(self):
+        return list(self)
+
+
+class RecordedConnection(sqlite3.Connection):
+    """A connection to no file, whose statements are answered from SQL."""
+
+    def cursor(self, factory=RecordedCursor):
+        return super().cursor(RecordedCursor)
+
+    def recorded(self, statement, binds) -> Sql:
+        """The first answer to the statement that wasn't given yet; to a repeated read the last one again."""
+        asked = " ".join(statement.split()), binds if isinstance(binds, (dict, list)) else tuple(binds)
+        same = [one for one in SQL if (one.statement, one.binds) == asked]
+        left = [one for one in same if not any(one is given for given in GIVEN)]
+        if not left and not (same and same[-1].columns):
+            unrecorded(f"{asked[0]} {asked[1]}")
+        found = left[0] if left else same[-1]
+        GIVEN.append(found)
+        return found
+
+
+GIVEN: list[Sql] = []
+REAL_CONNECT = sqlite3.connect
+
+
+def recorded_connect(*_, **__) -> RecordedConnection:
+    return REAL_CONNECT(":memory:", factory=RecordedConnection, check_same_thread=False)
+'''
+
+HOSTS: Final = '''\
+def answered(name: str, *, awaited: bool = False):
+    """A method that gives its recorded answers, each once, to the arguments that it had."""
+    remaining = list(METHODS[name])
+
+    def answer(self, *args, **kwargs):
+        for call in remaining:
+            if call[:2] == (args, kwargs):
+                remaining.remove(call)
+                if isinstance(call[2], Exception):
+                    raise call[2]
+                return call[2]
+        unrecorded(f"{name}{args} {kwargs or ''}")
+
+    async def answer_awaited(self, *args, **kwargs):
+        return answer(self, *args, **kwargs)
+
+    return answer_awaited if awaited else answer
+'''
+
+BY_HAND: Final = '''\
+@pytest.fixture(autouse=True)
+def answers_by_hand() -> None:
+    """YOURS TO WRITE: make the calls of BY_HAND answer as recorded, each in its library's way. Then delete this:"""
+    pytest.fail(f"this test can't run yet: {len(BY_HAND)} recorded calls have no stub, see BY_HAND and answers_by_hand")
+'''
