@@ -182,7 +182,7 @@ def _parsed(sql: str, dialect: str) -> Any:
 
 
 def _unqualify(tree: exp.Expression) -> None:
-    """Take away what only repeats which the one table is: `SELECT p.id FROM products AS p` asks `SELECT id FROM products`.
+    """Take away what only says which the one table is: `SELECT p.id FROM products AS p` asks `SELECT id FROM products`.
 
     A column stays qualified where the bare name would mean another one, which the select list calls so.
     """

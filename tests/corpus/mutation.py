@@ -33,7 +33,6 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Pow: ast.Mult,
 }
 _AMOUNT = re.compile(r"(^|_)(cents|seats)$")
-_CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 _LOGGERS = frozenset({"logger"})
 
 
@@ -49,6 +48,7 @@ class Mutant:
         after: what stands there.
         ordinal: tells equal faults of one place apart, from 1.
         line: where it begins.
+        within: first and last line of what must run for it to matter; None where that isn't known.
         in_log: whether it lies in what is logged, which a guard compares where it says `logs = true`.
         source: the whole module with the fault in it.
     """
@@ -59,9 +59,17 @@ class Mutant:
     before: str
     after: str
     line: int
+    within: tuple[int, int] | None
     in_log: bool
     source: str
     ordinal: int = 1
+
+    def concerns(self, ran: Lines) -> bool:
+        """Whether it can matter to a run, given the lines that this executed."""
+        if self.within is None:
+            return True
+        first, last = self.within
+        return any(name == self.path and first <= line <= last for name, line in ran)
 
     @property
     def name(self) -> str:
@@ -73,8 +81,8 @@ class Mutant:
 def mutants_of(sources: Mapping[str, str], *, ran: Lines, started: Lines) -> list[Mutant]:
     """Every mutant in what the runs execute.
 
-    That is: statements of which a line ran in a replay, defaults and decorators of functions that ran, and what such
-    code reads: constants of modules and fields of classes.
+    That is: statements of which a line ran in a replay, defaults and decorators of functions that ran, constants of a
+    module that such a function of it reads, and constants of classes.
 
     Args:
         sources: text by path.
@@ -102,22 +110,20 @@ class _Finder:
         self._text = text
         self._ran = ran
         self._started = started
+        self._within: tuple[int, int] | None = None
         self._starts = [0]
         for line in text.encode().splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
 
     def mutants(self) -> Iterator[Mutant]:
-        for statement in ast.parse(self._text).body:
-            yield from self._statement(statement, place="", ran=self._is_constant(statement))
-
-    def _is_constant(self, statement: ast.stmt) -> bool:
-        """Whether a statement of a module or class says what runs read later."""
-        target: ast.AST | None = None
-        if isinstance(statement, ast.Assign):
-            target = statement.targets[0]
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            target = statement.target
-        return isinstance(target, ast.Name) and bool(_CONSTANT.fullmatch(target.id))
+        """All of them, in the order of the source."""
+        module = ast.parse(self._text)
+        functions = [each for each in ast.walk(module) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+        running = [each for function in functions for each in _inside(function) if self._has_run(each)]
+        read = {name.id for each in running for name in ast.walk(each) if isinstance(name, ast.Name)}
+        for statement in module.body:
+            constant = isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+            yield from self._statement(statement, place="", ran=constant and statement.targets[0].id in read)
 
     def _statement(self, statement: ast.stmt, *, place: str, ran: bool) -> Iterator[Mutant]:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -125,15 +131,17 @@ class _Finder:
         elif isinstance(statement, ast.ClassDef):
             inner = f"{place}.{statement.name}".lstrip(".")
             for each in statement.body:
-                is_field = isinstance(each, ast.Assign | ast.AnnAssign) and each.lineno in self._started
-                yield from self._statement(each, place=inner, ran=is_field)
+                is_field = isinstance(each, ast.Assign | ast.AnnAssign) and isinstance(each.value, ast.Constant)
+                yield from self._statement(each, place=inner, ran=is_field and each.lineno in self._started)
         elif ran and not _is_docstring(statement):
+            self._within = None
             yield from self._faults(statement, place)
 
     def _function(self, function: ast.FunctionDef | ast.AsyncFunctionDef, place: str) -> Iterator[Mutant]:
         inner = f"{place}.{function.name}".lstrip(".")
         if not any(self._has_run(each) for each in ast.walk(function) if isinstance(each, ast.stmt)):
             return
+        self._within = None  # a request that a bound refuses doesn't reach the body
         annotated = [each.annotation for each in function.args.args if each.annotation is not None]
         for header in (*function.decorator_list, *function.args.defaults, *filter(None, function.args.kw_defaults)):
             yield from self._expression(header, inner, in_log=False)
@@ -142,6 +150,7 @@ class _Finder:
                 yield from self._expression(call, inner, in_log=False)
         for each in _inside(function):
             if self._has_run(each):
+                self._within = each.lineno, _header_end(each)
                 yield from self._faults(each, inner)
 
     def _has_run(self, statement: ast.stmt) -> bool:
@@ -178,7 +187,7 @@ class _Finder:
         data = self._text.encode()
         source = data[:start] + after.encode() + data[end:]
         before = data[start:end].decode()
-        return Mutant(self._path, place, rule, before, after, node.lineno, in_log, source.decode())
+        return Mutant(self._path, place, rule, before, after, node.lineno, self._within, in_log, source.decode())
 
     def _source(self, node: ast.expr) -> str:
         start, end = self._span(node)

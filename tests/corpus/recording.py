@@ -27,7 +27,7 @@ def record_shop(root: Path) -> None:
         recording_server(project, "shop.main:app", SHOP_PAYMENTS_URL=payments) as url,
     ):
         surprises = asyncio.run(shop_traffic.drive(url, load(root / "traffic.py")))
-    assert surprises == []
+    assert surprises == [], "\n".join(surprises)
     _finish(project)
 
 

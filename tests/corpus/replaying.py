@@ -24,15 +24,13 @@ class Session:
     Attributes:
         exit_code: pytest's; -1 where its process died.
         items: by run id: `result`, `verdict`, `reason`, `first_divergence`, `text`.
-        ran: (file, line) that ran while runs were replayed, where it was traced.
-        started: likewise of import and start-up.
+        ran: (file, line) that ran, where it was traced: by run id, and under "" at import and start-up.
         output: what pytest printed.
     """
 
     exit_code: int
     items: dict[str, dict[str, str]] = field(default_factory=dict)
-    ran: frozenset[tuple[str, int]] = frozenset()
-    started: frozenset[tuple[str, int]] = frozenset()
+    ran: dict[str, frozenset[tuple[str, int]]] = field(default_factory=dict)
     output: str = ""
 
     @property
@@ -106,8 +104,7 @@ class Replays:
         return Session(
             answer["exit_code"],
             answer["items"],
-            frozenset((name, line) for name, line in answer["ran"]),
-            frozenset((name, line) for name, line in answer["started"]),
+            {run: frozenset((name, line) for name, line in ran) for run, ran in answer["ran"].items()},
             output,
         )
 

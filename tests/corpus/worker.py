@@ -1,6 +1,6 @@
-"""A process that forks one pytest session per copy of a service. One JSON request a line comes in, one answer goes out.
+"""A process that forks one pytest session per copy of a service. A JSON request a line comes in, an answer goes out.
 
-What a session has imported, but for the service itself, is imported here before the next one: only the first takes long.
+What a session has imported, but for the service itself, is imported here before the next one: only the first is slow.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,16 +39,20 @@ class Verdicts:
 
 
 class Lines:
-    """Which lines of a directory's modules run, and which of them while a run is replayed."""
+    """Which lines of a directory's modules run: by run id, and under "" those of import, start-up and shutdown."""
 
     def __init__(self, root: Path) -> None:
         self._root = f"{root}{os.sep}"
-        self._replaying = False
-        self.ran: dict[bool, set[tuple[str, int]]] = {False: set(), True: set()}
+        self._run = ""
+        self.ran: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
 
-    def pytest_runtest_call(self) -> None:
-        """From the first replay on; import and start-up lie before it."""
-        self._replaying = True
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """From here on it is this run."""
+        self._run = dict(item.user_properties)["fluxrun.run_id"]
+
+    def pytest_runtest_teardown(self) -> None:
+        """What runs between two runs, and at the end, belongs to none."""
+        self._run = ""
 
     def start(self) -> None:
         """Trace every thread from now on."""
@@ -61,7 +66,7 @@ class Lines:
 
     def _note(self, frame: Any, _event: str, _argument: object) -> Any:
         name = frame.f_code.co_filename.removeprefix(self._root)
-        self.ran[self._replaying].add((name, frame.f_lineno))
+        self.ran[self._run].add((name, frame.f_lineno))
         return self._note
 
 
@@ -107,7 +112,7 @@ def _be_session(request: dict[str, Any]) -> NoReturn:
     code = pytest.main(options, plugins=plugins)
     sys.settrace(None)
     found: dict[str, Any] = {"exit_code": int(code), "items": verdicts.items, "modules": _foreign(root)}
-    found |= {"ran": sorted(lines.ran[True]), "started": sorted(lines.ran[False])}
+    found["ran"] = {run: sorted(ran) for run, ran in lines.ran.items()}
     (root / "answer.partial").write_text(json.dumps(found))
     (root / "answer.partial").rename(root / "answer.json")
     os._exit(0)

@@ -55,7 +55,10 @@ def test_other_spelling_of_one_tree_is_equal(recorded: str, asked: str, dialect:
         ("SELECT a AS b FROM t ORDER BY t.b", "SELECT a AS b FROM t ORDER BY b"),
         ("SELECT t.a FROM t JOIN u ON t.i = u.i", "SELECT u.a FROM t JOIN u ON t.i = u.i"),
         ("SELECT a FROM t WHERE b IN (SELECT t.b FROM u)", "SELECT a FROM t WHERE b IN (SELECT b FROM u)"),
-        ("SELECT a FROM (SELECT a, b FROM t) AS u WHERE u.b = 1", "SELECT a FROM (SELECT a, b FROM t) AS u WHERE b = 1"),
+        (
+            "SELECT a FROM (SELECT a, b FROM t) AS u WHERE u.b = 1",
+            "SELECT a FROM (SELECT a, b FROM t) AS u WHERE b = 1",
+        ),
         ("SELECT t.* FROM t", "SELECT * FROM t"),
     ],
 )

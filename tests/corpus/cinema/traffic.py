@@ -21,7 +21,15 @@ from flask.testing import FlaskClient
 import pytest_fluxrun as fluxrun
 
 _FLUSH_S = 30
-_SCREENINGS = {"matinee": 1, "evening": 2, "soon": 3, "small": 4, "in three hours": 5, "in 30 minutes": 6}
+_SCREENINGS = {
+    "matinee": 1,
+    "evening": 2,
+    "soon": 3,
+    "small": 4,
+    "in three hours": 5,
+    "in 30 minutes": 6,
+    "in a day": 7,
+}
 _LONG_AGO_S = 3600
 
 surprises: list[str] = []
@@ -35,9 +43,10 @@ def seed(now: datetime) -> None:
         ("Metropolis", "red", tomorrow.replace(hour=16, minute=59), 100, 1150),
         ("Nosferatu", "blue", tomorrow.replace(hour=17), 100, 1295),
         ("Metropolis", "red", now + timedelta(minutes=20), 100, 1150),
-        ("Faust", "attic", tomorrow.replace(hour=20), 12, 1000),
+        ("Faust", "attic", tomorrow.replace(hour=20), 20, 1000),
         ("Faust", "attic", now + timedelta(hours=3), 50, 1000),
-        ("Faust", "attic", now + timedelta(minutes=40), 50, 1000),
+        ("Faust", "attic", now + timedelta(minutes=30, seconds=40), 50, 1000),
+        ("Faust", "attic", now + timedelta(hours=24, minutes=30), 50, 1000),
     ]
     with main.database.transaction() as connection:
         for film, hall, starts_at, seats, price_cents in starts:
@@ -89,8 +98,9 @@ def look(client: Client) -> None:
     client.send(200, "GET", "/screenings?limit=50")
     client.send(400, "GET", "/screenings?limit=51")
     client.send(400, "GET", "/screenings?limit=0")
+    client.send(200, "GET", "/screenings")
     client.send(404, "GET", "/screenings/99")
-    client.send(200, "GET", "/screenings/4")  # twelve seats are free, or two
+    client.send(200, "GET", "/screenings/4")
 
 
 def buy(client: Client) -> None:
@@ -99,7 +109,12 @@ def buy(client: Client) -> None:
     client.book(201, "evening", seats=20, voucher="NOPE", email="bounce@example.org")
     client.book(201, "evening")
     client.book(201, "small", seats=10, children=10, card="busy")
+    client.send(200, "GET", "/screenings/4")  # ten seats are free
+    client.book(409, "small", seats=11)
+    client.book(201, "small", seats=10)
     client.send(200, "GET", "/screenings/4")
+    day = client.book(201, "in a day", seats=1)
+    client.send(200, "POST", f"/bookings/{day}/cancel")
     three_hours = client.book(201, "in three hours", seats=1)
     soon = client.book(201, "in 30 minutes")
     client.send(200, "GET", f"/bookings/{first}")
@@ -111,7 +126,6 @@ def buy(client: Client) -> None:
 
 def be_refused(client: Client) -> None:
     """Book seats in every way that fails."""
-    client.book(409, "small", seats=3)
     client.book(409, "soon")
     client.book(400, "evening", seats=21)
     client.book(400, "evening", seats=2, children=3)
@@ -126,14 +140,18 @@ def be_refused(client: Client) -> None:
 def notify(client: Client) -> None:
     """Send webhooks: good, repeated, forged, stale, of another kind."""
     booking = client.book(201, "evening", seats=1)
-    for expected, kind, secret, age_s in (
-        (200, "charge.settled", WEBHOOK_SECRET, 0),
-        (200, "charge.settled", WEBHOOK_SECRET, 0),
-        (403, "charge.settled", b"guess", 0),
-        (403, "charge.disputed", WEBHOOK_SECRET, 301),
-        (400, "charge.forgotten", WEBHOOK_SECRET, 0),
+    time.sleep(1 - time.time() % 1)  # 300 s old, and not 301
+    for number, (expected, kind, secret, age_s) in enumerate(
+        (
+            (403, "charge.disputed", WEBHOOK_SECRET, 300),
+            (200, "charge.settled", WEBHOOK_SECRET, 0),
+            (200, "charge.settled", WEBHOOK_SECRET, 0),
+            (403, "charge.settled", b"guess", 0),
+            (400, "charge.forgotten", WEBHOOK_SECRET, 0),
+            (200, "charge.disputed", WEBHOOK_SECRET, 0),
+        )
     ):
-        body = json.dumps({"id": "evt_1", "kind": kind, "booking": booking}).encode()
+        body = json.dumps({"id": f"evt_{number // 5}", "kind": kind, "booking": booking}).encode()
         signed_at = str(int(time.time()) - age_s)
         signature = hmac.new(secret, signed_at.encode() + b"." + body, hashlib.sha256).hexdigest()
         headers = {"Provider-Signature": f"{signed_at}.{signature}", "Content-Type": "application/json"}

@@ -12,10 +12,11 @@ import pytest_fluxrun as fluxrun
 
 fluxrun.init(project="cinema")
 
-from cinema import bookings, database, jobs, problems, webhooks  # noqa: E402  (what they read is recorded)
+from cinema import bookings, database, jobs, problems, webhooks
 
 __all__ = ["app", "jobs"]
 
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 logger = logging.getLogger(__name__)
 
 api = Flask("cinema")
