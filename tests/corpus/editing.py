@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Change", "Edit", "applied", "touched"]
+__all__ = ["Change", "Edit", "applied", "stacked", "touched"]
 
 _AFTER = 7
 Change = tuple[str, str, str]
@@ -45,6 +45,23 @@ def applied(edit: Edit, sources: Mapping[str, str]) -> dict[str, str]:
             raise ValueError(f"{edit.name}: {path} doesn't hold {before!r}")
         found[path] = text.replace(before, after)
     return found
+
+
+def stacked(edits: Iterable[Edit], sources: Mapping[str, str]) -> list[tuple[list[Edit], dict[str, str]]]:
+    """Edits made on top of each other, as many at once as find their texts: in few stacks, with the files of each."""
+    stacks: list[tuple[list[Edit], dict[str, str]]] = []
+    for edit in edits:
+        for taken, texts in stacks:
+            try:
+                changed = applied(edit, {**sources, **texts})
+            except ValueError:
+                continue
+            taken.append(edit)
+            texts.update(changed)
+            break
+        else:
+            stacks.append(([edit], applied(edit, sources)))
+    return stacks
 
 
 def touched(edit: Edit, sources: Mapping[str, str]) -> set[tuple[str, int]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from tests.corpus.editing import Edit, applied
+from tests.corpus.editing import Edit, applied, stacked
 from tests.corpus.mutation import Mutant, mutants_of
 from tests.corpus.replaying import Replays, Session
 from tests.scenarios.service import Project
@@ -49,6 +49,14 @@ class Service:
     def edited(self, edit: Edit) -> Session:
         """Replay every run on the edited source."""
         return self.replays.session(applied(edit, self.sources))
+
+    def reds(self, edits: Iterable[Edit]) -> dict[str, list[tuple[str, str, str]]]:
+        """What guards say of edits that leave some not green, by name. Many edits are made at once."""
+        found = {}
+        for taken, texts in stacked(edits, self.sources):
+            if self.replays.session(texts).is_red:
+                found |= {edit.name: alone.reds for edit in taken if (alone := self.edited(edit)).is_red}
+        return found
 
     def mutants(self) -> Sequence[Mutant]:
         """Every mutant in what the runs execute, in an order that is always the same and says nothing."""
