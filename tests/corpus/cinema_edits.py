@@ -264,7 +264,7 @@ EDITS = (
     ),
     Edit(
         "a session for each request",
-        "client",
+        "session",
         (
             (
                 _PROVIDER,

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 __all__ = ["Change", "Edit", "applied", "stacked", "touched"]
 
 _AFTER = 7
+_GROUPS = {"rename": "names", "client": "libraries", "upgrade": "libraries"}
+"""Sorts that aren't mixed with others: a function's new name and a new line in it are an exception where they meet."""
+
 Change = tuple[str, str, str]
 """Path in the project, text that stands there, text to put in its place: wherever it stands."""
 
@@ -52,6 +55,8 @@ def stacked(edits: Iterable[Edit], sources: Mapping[str, str]) -> list[tuple[lis
     stacks: list[tuple[list[Edit], dict[str, str]]] = []
     for edit in edits:
         for taken, texts in stacks:
+            if _GROUPS.get(taken[0].sort) != _GROUPS.get(edit.sort):
+                continue
             try:
                 changed = applied(edit, {**sources, **texts})
             except ValueError:
