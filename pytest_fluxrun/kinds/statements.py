@@ -177,7 +177,29 @@ def _parsed(sql: str, dialect: str) -> Any:
     for name in tree.find_all(exp.Identifier):
         name.set("quoted", bool(name.args.get("quoted")) and name.name != name.name.lower())
     bare: Any = tree.transform(lambda node: node.unnest() if isinstance(node, exp.Paren) else node)
+    _unqualify(bare)
     return bare
+
+
+def _unqualify(tree: exp.Expression) -> None:
+    """Take away what only says which the one table is: `SELECT p.id FROM products AS p` asks `SELECT id FROM products`.
+
+    A column stays qualified where the bare name would mean another one, which the select list calls so.
+    """
+    from sqlglot import exp
+
+    found = list(tree.find_all(exp.Table))
+    if len(found) != 1 or tree.find(exp.Join, exp.Subquery, exp.CTE, exp.Lateral, exp.UDTF, exp.SetOperation):
+        return
+    names = {found[0].name, found[0].alias_or_name}
+    called = {item.alias for item in tree.expressions if isinstance(item, exp.Alias)}
+    columns = [column for column in tree.find_all(exp.Column) if column.table]
+    taken = [column for column in columns if column.table in names and not column.args.get("db")]
+    if len(taken) < len(columns) or any(column.name in called or column.is_star for column in taken):
+        return
+    for column in taken:
+        column.set("table", None)
+    found[0].set("alias", None)
 
 
 def _tree(sql: str, dialect: str) -> Any:

@@ -93,6 +93,15 @@ class RunItem(pytest.Function):
 
         run_item(self)
 
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any, **__: Any) -> Any:
+        """FluxRun's own errors as their text. No traceback is made of them: it would show FluxRun's lines alone.
+
+        CPython 3.11 can fail while it makes one, where a finaliser of the app's logs another (SystemError from `ast`).
+        """
+        if isinstance(excinfo.value, FluxRunError | ReplayFailed):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """The bundle's path and the run's name. There is a line, 0, since pytest needs one to report a skip."""
         return self.path, 0, self.placed.name

@@ -23,6 +23,9 @@ RECORDED = "SELECT u.id, u.name, u.amt AS amount FROM users AS u WHERE u.id = $1
         ("SELECT `a` FROM `t` WHERE b = %(x)s", "SELECT a FROM t WHERE b = %(x)s", "mysql"),
         ("UPDATE t SET a = ? WHERE id = ?", "update t set a = ? where (id = ?)", "sqlite"),
         ("SELECT a FROM t WHERE b LIKE '%%x' AND c = %s", "SELECT a FROM t WHERE (b LIKE '%%x') AND (c = %s)", "mysql"),
+        (RECORDED, RECORDED.replace("u.", "").replace(" AS u", ""), "postgres"),
+        ("SELECT t.a, t.b FROM t WHERE t.a = ? ORDER BY t.b", "SELECT a, b FROM t WHERE a = ? ORDER BY b", "sqlite"),
+        ("DELETE FROM t WHERE t.a = ?", "DELETE FROM t WHERE a = ?", "sqlite"),
     ],
 )
 def test_other_spelling_of_one_tree_is_equal(recorded: str, asked: str, dialect: str) -> None:
@@ -49,6 +52,14 @@ def test_other_spelling_of_one_tree_is_equal(recorded: str, asked: str, dialect:
         ("SHOW x", "show x"),
         ("SELECT a FROM t; SELECT b FROM t", "SELECT a FROM t;  SELECT b FROM t"),
         ("SELECT 1 FROM", "select 1 from"),
+        ("SELECT a AS b FROM t ORDER BY t.b", "SELECT a AS b FROM t ORDER BY b"),
+        ("SELECT t.a FROM t JOIN u ON t.i = u.i", "SELECT u.a FROM t JOIN u ON t.i = u.i"),
+        ("SELECT a FROM t WHERE b IN (SELECT t.b FROM u)", "SELECT a FROM t WHERE b IN (SELECT b FROM u)"),
+        (
+            "SELECT a FROM (SELECT a, b FROM t) AS u WHERE u.b = 1",
+            "SELECT a FROM (SELECT a, b FROM t) AS u WHERE b = 1",
+        ),
+        ("SELECT t.* FROM t", "SELECT * FROM t"),
     ],
 )
 def test_another_statement_is_not_equal(recorded: str, asked: str) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
+
+from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from tests.plugin.kiosk import Kiosk
 
 
@@ -189,3 +193,25 @@ def test_hooks_see_run_items_as_functions(kiosk: Kiosk) -> None:
     )
 
     assert {"skipped": 2} == kiosk.replay("--fluxrun-require=0").results
+
+
+@pytest.mark.parametrize("error", [ReplayFailed("regressed: status 500"), FluxRunError("a seam was displaced")])
+def test_no_traceback_is_made_of_what_is_shown_as_its_text(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython 3.11 can fail at it, and pytest then ends the whole session."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    item = object.__new__(RunItem)
+    with pytest.raises(type(error)) as shown:
+        raise error
+    with pytest.raises(ValueError, match="conftest") as other:
+        raise ValueError("an error of the app's conftest")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pytest.Function, "repr_failure", fail)
+        text = item.repr_failure(shown)
+        with pytest.raises(SystemError):
+            item.repr_failure(other)
+
+    assert str(error) == text
