@@ -11,6 +11,7 @@ import click
 
 from pytest_fluxrun.cli.clean import CleanReplays
 from pytest_fluxrun.cli.console import plural, styled
+from pytest_fluxrun.cli.issues import group
 from pytest_fluxrun.cli.project import Project, directories_option
 from pytest_fluxrun.cli.replay import pytest_line, replay_once
 from pytest_fluxrun.drift import Drift, DriftKind
@@ -34,6 +35,7 @@ _ALL = DriftPolicy(frozenset(DriftKind))
 @click.option("--kind", "kinds", type=click.Choice([kind.value for kind in DriftKind]), multiple=True, metavar="KIND",
               help="Drift of this kind, noted or failing.")  # fmt: skip
 @click.option("--entry", metavar="NAME", help="The runs of this entry.")
+@click.option("--issue", metavar="ID", help="The runs of this issue, by the id of `fluxrun list --issues`.")
 @click.option("--dry-run", is_flag=True, help="Show the change of each guard, write none.")
 @directories_option
 def command(
@@ -42,24 +44,25 @@ def command(
     calls: tuple[int, ...],
     kinds: tuple[str, ...],
     entry: str | None,
+    issue: str | None,
     dry_run: bool,
     directories: tuple[Path, ...],
 ) -> None:
     """Allow the drift that a replay of RUN shows, exactly as it shows it, in its guard.
 
-    Without RUN: of every run, or of those of an entry. Without --call and --kind: the drift that fails. Each run is
-    replayed first; one whose outcome isn't the expected one, or that leaked or diverged, is left as it is.
+    Without RUN: of every run, or of those of an entry or an issue. Without --call and --kind: the drift that fails.
+    Each run is replayed first; one whose outcome isn't the expected one, or that leaked or diverged, is left as it is.
     """
-    if run is None and (calls or not (kinds or entry)):
+    if run is None and (calls or not (kinds or entry or issue)):
         raise click.UsageError(
-            "Say whose drift: RUN, with --call N for one call; or in bulk --kind KIND, --entry NAME."
+            "Say whose drift: RUN, with --call N for one call; or in bulk --kind KIND, --entry NAME, --issue ID."
         )
-    if run is not None and entry is not None:
-        raise click.UsageError("RUN is one run, --entry NAME is all of an entry: give one of them.")
+    if run is not None and (entry is not None or issue is not None):
+        raise click.UsageError("RUN is one run, --entry and --issue name several: give one of them.")
     project = Project.current(directories)
     wanted = _Wanted(frozenset(calls), frozenset(map(DriftKind, kinds)), project.policy)
     if run is None:
-        _accept_all(project, _of_entry(project, entry), wanted, dry_run=dry_run)
+        _accept_all(project, _several(project, entry, issue), wanted, dry_run=dry_run)
         return
     placed = project.find(run)
     opened, guard = project.open(placed)
@@ -156,22 +159,34 @@ def _nothing(guard: Guard, wanted: _Wanted, drifts: Sequence[Drift], *, already:
     )
 
 
-def _of_entry(project: Project, entry: str | None) -> Iterator[Placed]:
-    """The runs of an entry, or all.
+def _several(project: Project, entry: str | None, issue: str | None) -> Iterator[Placed]:
+    """The runs of an entry, of an issue, of both, or all.
 
     Raises:
         RunNotFound: there are none.
     """
     every = list(all_placed(project.directories))
-    found = [one for one in every if entry is None or one.name[: -len(one.run_id) - 1] == entry]
+    of_issue = None if issue is None else _of_issue(project, every, issue)
+    found = [
+        one
+        for one in every
+        if (entry is None or one.name[: -len(one.run_id) - 1] == entry) and (of_issue is None or one.name in of_issue)
+    ]
     if not found:
         where = ", ".join(project.shown(directory) for directory in project.directories)
+        asked = (f" of entry {entry!r}" if entry else "") + (f" of issue {issue!r}" if issue else "")
         raise RunNotFound(
-            f"there is no run{f' of entry {entry!r}' if entry else ''} in {where}",
+            f"there is no run{asked} in {where}",
             why=f"there are {plural(len(every), 'run')}",
-            next_step="`fluxrun list` shows them with their entries",
+            next_step=f"`fluxrun list{' --issues' if issue else ''}` shows them with their entries",
         )
     return iter(found)
+
+
+def _of_issue(project: Project, every: Iterable[Placed], issue: str) -> set[str]:
+    """The names of an issue's runs."""
+    issues = group(project, every).issues
+    return {member.placed.name for one in issues if one.id == issue for member in one.members}
 
 
 def _show(project: Project, change: _Change, *, dry_run: bool) -> None:

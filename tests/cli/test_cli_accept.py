@@ -81,6 +81,43 @@ def test_what_is_not_there_is_not_accepted(orders: Kiosk) -> None:
     assert {**before, "service.py": ""} == {**orders.digests(), "service.py": ""}
 
 
+_RECORD_FAILURE = """\
+import contextlib, os, sqlite3
+database = sqlite3.connect("shop.db")
+database.executescript("create table rates (rate); insert into rates values (3);"
+                       "create table orders (amount); create table log (amount)")
+database.close()
+import service
+with contextlib.suppress(ValueError):
+    service.order(101)
+assert service.fluxrun.flush(20)
+os.unlink("shop.db")
+"""
+
+
+def test_bulk_takes_the_runs_of_an_issue(orders: Kiosk) -> None:
+    """By the id that `list --issues` shows; no other run's guard is written, and an unknown id says where to look."""
+    known = set(orders.bundles("order"))
+    recorded = orders.python("-c", _RECORD_FAILURE, **orders.recording)
+    (failed,) = set(orders.bundles("order")) - known
+    orders.python("-m", "pytest_fluxrun", "expect", failed.stem[-26:], "--recorded")
+    orders.edit("service.py", *_TWICE)
+    (line,) = [
+        line
+        for line in orders.python("-m", "pytest_fluxrun", "list", "--issues").stdout.splitlines()
+        if "ValueError" in line
+    ]
+
+    output = accept(orders, "--issue", line.split()[0], "--kind", "repeated-read")
+    unknown = accept(orders, "--issue", "ffffffff", "--kind", "repeated-read", code=2)
+
+    assert recorded.returncode == 0, recorded.stdout
+    assert "1 guard changed, 0 runs refused" in output
+    assert [f"{failed.stem}.guard.toml"] == [path.name for path in orders.runs.glob("*.guard.toml")]
+    assert "there is no run of issue 'ffffffff' in runs" in unknown
+    assert "`fluxrun list --issues`" in unknown
+
+
 def test_bulk_takes_a_kind_or_an_entry_and_names_what_it_refuses(orders: Kiosk) -> None:
     """Noted drift of a kind in every run; failing drift of an entry; a run with another outcome stays as it is."""
     orders.edit("service.py", *_TWICE)
