@@ -142,7 +142,7 @@ def test_session_that_ends_early_is_incomplete(kiosk: Kiosk, conftest: str, opti
 def test_crashed_worker_is_an_error_of_its_run(kiosk: Kiosk) -> None:
     """The run whose replay killed its process is named; the report says that it isn't whole where others were left."""
     kiosk.keep_only("refund")
-    kiosk.edit("service.py", "    current = rate()\n", "    os._exit(3)\n")
+    kiosk.edit("service.py", "    current = rate()\n", "    import ctypes\n    ctypes.CDLL(None)._exit(3)\n")
 
     kiosk.replay(*_asked("-n", "1", "--max-worker-restart=0"), plugins=("xdist",))
 
@@ -155,7 +155,7 @@ def test_killed_session_leaves_no_earlier_report(kiosk: Kiosk) -> None:
     kiosk.keep_only("refund")
     kiosk.replay(*_asked())
     before = _report(kiosk)
-    kiosk.edit("service.py", "    current = rate()\n", "    os._exit(3)\n")
+    kiosk.edit("service.py", "    current = rate()\n", "    import ctypes\n    ctypes.CDLL(None)._exit(3)\n")
 
     kiosk.python("-m", "pytest", "-p", "fluxrun", "--fluxrun-dir=runs", *_asked(), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
