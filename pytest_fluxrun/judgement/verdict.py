@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
@@ -23,6 +23,8 @@ from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.tokens import Tokens
 
 __all__ = ["Judgement", "Verdict", "judge"]
+
+_Alike = Callable[[OutcomeDifference], bool]
 
 
 class Verdict(StrEnum):
@@ -62,11 +64,21 @@ class Judgement:
     unused_rules: tuple[str, ...] = ()
 
 
-def judge(evidence: Evidence, guard: Guard | None, policy: DriftPolicy = DEFAULT_POLICY) -> Judgement:
+def _never_alike(_: OutcomeDifference) -> bool:
+    return False
+
+
+def judge(
+    evidence: Evidence,
+    guard: Guard | None,
+    policy: DriftPolicy = DEFAULT_POLICY,
+    alike: _Alike = _never_alike,
+) -> Judgement:
     """Judge a replay. Without a guard, a failed run expects not to fail any more, another one its recorded outcome.
 
     Args:
         policy: which drift fails where the guard says nothing.
+        alike: whether two values that differ count as equal all the same.
     """
     if evidence.leaks:
         return Judgement(Verdict.LEAKED, passed=False, reason="leak", first_divergence=evidence.leaks[0])
@@ -74,11 +86,13 @@ def judge(evidence: Evidence, guard: Guard | None, policy: DriftPolicy = DEFAULT
         return Judgement(Verdict.DIVERGED, passed=False, reason="deadline", first_divergence=evidence.deadline)
     expects_fix = guard.expect == "fix" if guard else is_failure(evidence.recorded)
     if evidence.unrecorded:
-        return _judge_miss(evidence, guard, policy, expects_fix=expects_fix)
-    return _judge_outcome(evidence, guard, policy, expects_fix=expects_fix)
+        return _judge_miss(evidence, guard, policy, alike, expects_fix=expects_fix)
+    return _judge_outcome(evidence, guard, policy, alike, expects_fix=expects_fix)
 
 
-def _judge_miss(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
+def _judge_miss(
+    evidence: Evidence, guard: Guard | None, policy: DriftPolicy, alike: _Alike, *, expects_fix: bool
+) -> Judgement:
     drifts = failing_drifts(evidence.drifts, guard, policy)
     if not (expects_fix and evidence.all_played):
         return Judgement(
@@ -87,28 +101,32 @@ def _judge_miss(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *,
     too_many = list(from_calls(evidence, guard, ended_early=True))
     if drifts or too_many:
         return _verdict(Verdict.BEYOND, too_many, drifts)
-    gone = bool(_from_recorded(evidence, guard.ignore.paths if guard else ())[0])
+    gone = bool(_from_recorded(evidence, guard, alike)[0])
     accepted = guard is not None and guard.beyond == "accept" and gone
     return Judgement(
         Verdict.BEYOND, passed=accepted, reason="beyond" if gone else "same-outcome", first_divergence=evidence.asked
     )
 
 
-def _judge_outcome(evidence: Evidence, guard: Guard | None, policy: DriftPolicy, *, expects_fix: bool) -> Judgement:
-    from_recorded, notes = _from_recorded(evidence, guard.ignore.paths if guard else ())
+def _judge_outcome(
+    evidence: Evidence, guard: Guard | None, policy: DriftPolicy, alike: _Alike, *, expects_fix: bool
+) -> Judgement:
+    from_recorded, notes = _from_recorded(evidence, guard, alike)
     drifts = (*evidence.drifts, *notes)
     failing = failing_drifts(drifts, guard, policy)
-    judgement = _compared(evidence, guard, from_recorded, failing, expects_fix=expects_fix)
+    judgement = _compared(evidence, guard, from_recorded, failing, alike, expects_fix=expects_fix)
     unused = unused_rules(drifts, guard) if judgement.passed else ()
     return replace(judgement, notes=notes, unused_rules=unused)
 
 
-def _from_recorded(evidence: Evidence, ignored: Iterable[str]) -> tuple[list[OutcomeDifference], tuple[Drift, ...]]:
+def _from_recorded(
+    evidence: Evidence, guard: Guard | None, alike: _Alike
+) -> tuple[list[OutcomeDifference], tuple[Drift, ...]]:
     """Where the replay's outcome isn't the recorded one; and where it can't be the same, as a secret was redacted."""
     tokens, derived = Tokens(evidence.tokens), Derived(evidence.derived)
     found, notes = [], []
-    for difference in compare_outcomes(evidence.recorded, evidence.outcome, ignored):
-        if tokens.alike(difference.expected, difference.got):
+    for difference in compare_outcomes(evidence.recorded, evidence.outcome, guard.ignore.paths if guard else ()):
+        if tokens.alike(difference.expected, difference.got) or alike(difference):
             continue
         if derived.alike(difference.expected, difference.got, tokens):
             text = f"{difference.path} differs where it shows what is computed from a redacted secret"
@@ -123,6 +141,7 @@ def _compared(
     guard: Guard | None,
     from_recorded: list[OutcomeDifference],
     drifts: tuple[Drift, ...],
+    alike: _Alike,
     *,
     expects_fix: bool,
 ) -> Judgement:
@@ -131,7 +150,8 @@ def _compared(
     miscounted = list(from_calls(evidence, guard))
     if not expects_fix:
         return _verdict(Verdict.MATCH, from_recorded + miscounted, drifts)
-    from_fix = [*from_expected(guard.fix if guard else None, evidence.outcome), *miscounted]
+    expected = from_expected(guard.fix if guard else None, evidence.outcome)
+    from_fix = [*(difference for difference in expected if not alike(difference)), *miscounted]
     if not from_fix:
         return _verdict(Verdict.FIXED, [], drifts)
     if not from_recorded and not drifts:

@@ -11,8 +11,16 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_fluxrun.plugin.replay import Outcome
+    from pytest_fluxrun.plugin.session import FluxRunConfig
 
 __all__: list[str] = []
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that FluxRun calls."""
+    from pytest_fluxrun.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,6 +164,21 @@ def _refuse_no_directory(config: pytest.Config) -> None:
 def fluxrun_app() -> Any:
     """The app to replay on, where importing [tool.fluxrun] modules isn't enough. Override it in conftest.py."""
     return None
+
+
+@pytest.fixture(scope="session")
+def fluxrun_config(pytestconfig: pytest.Config) -> FluxRunConfig:
+    """The settings and run directories of this session; fails where there are none."""
+    from pytest_fluxrun.plugin.session import session_of
+
+    session = session_of(pytestconfig)
+    if session is None:
+        pytest.fail(
+            "fluxrun_config has nothing to give: no run directory is set\n"
+            "  next:    pass --fluxrun-dir=runs/, or set fluxrun_dir in the ini file",
+            pytrace=False,
+        )
+    return session.shown
 
 
 @pytest.fixture

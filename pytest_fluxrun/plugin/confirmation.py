@@ -15,7 +15,8 @@ from pytest_fluxrun.execution.confirmation import Confirmation, confirm_forked, 
 from pytest_fluxrun.execution.zygote import Zygote, lost_threads
 from pytest_fluxrun.judgement.corpus import Placed, open_placed
 from pytest_fluxrun.judgement.guard import GUARD_SUFFIX, Guard
-from pytest_fluxrun.judgement.verdict import Judgement, judge
+from pytest_fluxrun.judgement.verdict import Judgement
+from pytest_fluxrun.plugin.judging import canonical, judged
 from pytest_fluxrun.run import HandAnswer, Run
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Confirmer:
         deadline_s = self._session.settings.timeout_s + _SLACK_S
         anew = self._session.replay_anew(run)
         if anew is not None:
-            seen = judge(anew.evidence, self._guard(placed), self._session.policy)
+            seen = self._judged(run, anew, self._guard(placed))
             same = seen.verdict is judgement.verdict
             return Confirmation("fork", seen.verdict.value, seen.first_divergence, same)
         if self._zygote is not None:
@@ -101,6 +102,10 @@ class Confirmer:
             self._zygote.close()
             self._zygote = None
 
+    def _judged(self, run: Run, shown: Shown, guard: Guard | None) -> Judgement:
+        config = self._session.config
+        return judged(config, run, canonical(config, run, shown.evidence), guard, self._session.policy)
+
     def _guard(self, placed: Placed) -> Guard | None:
         return open_placed(placed, self._session.keyring)[1]
 
@@ -112,7 +117,7 @@ class Confirmer:
         run, guard = open_placed(placed, self._session.keyring)
         run = replace(run, answers=(*run.answers, *(HandAnswer(**one) for one in request["routes"])))
         shown = self._session.replay_here(run)
-        judgement = judge(shown.evidence, guard, self._session.policy)
+        judgement = self._judged(run, shown, guard)
         return {
             "verdict": judgement.verdict.value,
             "detail": judgement.first_divergence,

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ from pytest_fluxrun.execution.stage import Shown
 from pytest_fluxrun.judgement.comparison import body_of
 from pytest_fluxrun.judgement.corpus import find_run, open_placed
 from pytest_fluxrun.judgement.guard import Guard
-from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
+from pytest_fluxrun.judgement.verdict import Judgement, Verdict
 from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.debugging import raised_by_the_app, stop_before
 from pytest_fluxrun.plugin.github import in_github
+from pytest_fluxrun.plugin.judging import canonical, judged, sections
 from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.routes import replayed_with_routes
 from pytest_fluxrun.plugin.session import RunSession, session_of
@@ -127,6 +128,8 @@ def run_item(item: RunItem) -> None:
     if reporting is not None:
         reporting.keep_judged(item, run, replayed.evidence, judgement, rerun=_rerun_line(item))
     _list_telemetry(item, replayed)
+    for title, text in sections(item.config, run, judgement):
+        item.add_report_section("call", title, text)
     keep_for_update(item, guard, replayed, judgement)
     if guard is not None and guard.pending:
         _conclude_pending(item, run, guard, judgement)
@@ -164,15 +167,21 @@ def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -
     router: Any = item.funcargs.get("fluxrun_respx")
     if session.config.getoption("fluxrun_isolate"):
         run, shown = replayed_with_routes(run, router, lambda run: session.confirmer.isolated(item.placed, run))
-        return run, shown, judge(shown.evidence, guard, session.policy), False
+        return run, *_with_judgement(session, run, shown, guard), False
     stop_before(session.config)
     run, shown = replayed_with_routes(run, router, session.replay)
-    judgement = judge(shown.evidence, guard, session.policy)
+    shown, judgement = _with_judgement(session, run, shown, guard)
     settled = judgement.passed or judgement.verdict is Verdict.REPRODUCED  # as recorded, so that no time mattered
     exact = None if settled else session.replay_exactly(run)
     if exact is None:
         return run, shown, judgement, True
-    return run, exact, judge(exact.evidence, guard, session.policy), False
+    return run, *_with_judgement(session, run, exact, guard), False
+
+
+def _with_judgement(session: RunSession, run: Run, shown: Shown, guard: Guard | None) -> tuple[Shown, Judgement]:
+    """A replay as it is compared, and its judgement."""
+    shown = replace(shown, evidence=canonical(session.config, run, shown.evidence))
+    return shown, judged(session.config, run, shown.evidence, guard, session.policy)
 
 
 def replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
@@ -193,7 +202,7 @@ def _replay_for_test(request: pytest.FixtureRequest, app: Any) -> Outcome:
     _, replayed = replayed_with_routes(run, router, session.replay)
     if request.node.get_closest_marker("fluxrun_expected_fix"):
         request.node.add_marker(pytest.mark.xfail(reason=f"run {run.id[:10]}: the fix is pending", strict=True))
-    return _outcome(replayed, judge(replayed.evidence, guard, session.policy))
+    return _outcome(*_with_judgement(session, run, replayed, guard))
 
 
 def reason_of(error: FluxRunError) -> str:
@@ -231,8 +240,11 @@ def _asked_for(request: pytest.FixtureRequest) -> tuple[RunSession, str]:
 
 
 def _make_ready(session: RunSession, run: Run, app: Any) -> None:
-    if app is not None and run.entry not in {entry.name for entry in registered()}:
-        registry.instrument(app, name=run.entry)
+    if run.entry not in {entry.name for entry in registered()}:
+        if app is None:
+            app = session.config.hook.pytest_fluxrun_resolve_entry(config=session.config, entry=run.entry)
+        if app is not None:
+            registry.instrument(app, name=run.entry)
     session.prepare(run)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_fluxrun import registry
 from pytest_fluxrun.config import Settings, load_settings, use_settings
-from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.errors import FluxRunError, SettingsError
 from pytest_fluxrun.fence import baseline
 from pytest_fluxrun.judgement.corpus import Keyring, keyring_for, opened
 from pytest_fluxrun.judgement.drift_rules import DriftPolicy, with_age
@@ -24,6 +24,7 @@ from pytest_fluxrun.plugin.django_database import database_open
 from pytest_fluxrun.plugin.exits import watch_exits
 from pytest_fluxrun.plugin.failure_repr import FailureRepr
 from pytest_fluxrun.plugin.gate import Gate, lies_in, relative, required_by
+from pytest_fluxrun.plugin.judging import judging_hooks
 from pytest_fluxrun.plugin.summary import Summary
 
 if TYPE_CHECKING:
@@ -31,10 +32,23 @@ if TYPE_CHECKING:
     from pytest_fluxrun.execution.stages import Stages
     from pytest_fluxrun.run import Run
 
-__all__ = ["RunSession", "session_of"]
+__all__ = ["FluxRunConfig", "RunSession", "session_of"]
 
 _INI_SETTINGS = ("timeout_s", "on_unplayed", "max_age")
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
+
+
+@dataclass(frozen=True, slots=True)
+class FluxRunConfig:
+    """What the fixture `fluxrun_config` gives.
+
+    Attributes:
+        settings: of this session, all sources taken together.
+        directories: of runs, absolute.
+    """
+
+    settings: Settings
+    directories: tuple[Path, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +78,7 @@ class RunSession:
         """
         try:
             given = {name: config.getini(f"fluxrun_{name}") or None for name in _INI_SETTINGS}
-            settings = load_settings(given, environ=os.environ, start_dir=config.rootpath)
+            settings = _configured(config, load_settings(given, environ=os.environ, start_dir=config.rootpath))
             use_settings(settings)
             directories = _directories(config)
             if config.getoption("fluxrun_pull") and not hasattr(config, "workerinput"):
@@ -161,6 +175,26 @@ class RunSession:
             self._keyring = keyring_for(self.settings, self.config.rootpath, os.environ)
         return self._keyring
 
+    @property
+    def shown(self) -> FluxRunConfig:
+        """What tests are told of the session."""
+        return FluxRunConfig(self.settings, self.directories)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Deselect the runs that a hook of the project leaves out."""
+        hook = self.config.hook.pytest_fluxrun_collect_run
+        if not hook.get_hookimpls():
+            return
+        left = [
+            item
+            for item in items
+            if isinstance(item, RunItem) and hook(config=self.config, placed=item.placed) is False
+        ]
+        if left:
+            self.config.hook.pytest_deselected(items=left)
+            items[:] = [item for item in items if item not in left]
+
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect the run directories as runs."""
         if path in self.directories:
@@ -172,7 +206,9 @@ class RunSession:
         shown = ", ".join(relative(directory, self.config.rootpath) for directory in self.directories)
         seed = os.environ.get("PYTHONHASHSEED", "random")
         line = f"fluxrun: runs from {shown}; deadline {self.settings.timeout_s:g} s; PYTHONHASHSEED {seed}"
-        return [f"{line}; required: {self.gate.required}" if self.gate.required else line]
+        lines = [f"{line}; required: {self.gate.required}" if self.gate.required else line]
+        judging = judging_hooks(self.config)
+        return [*lines, f"fluxrun: judged with {', '.join(judging)}"] if judging else lines
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -240,6 +276,20 @@ class RunSession:
 def session_of(config: pytest.Config) -> RunSession | None:
     """The session's plugin, or None where no runs were asked for."""
     return config.stash.get(SESSION_KEY, None)
+
+
+def _configured(config: pytest.Config, settings: Settings) -> Settings:
+    """The settings that the project's hook has for this session."""
+    found = config.hook.pytest_fluxrun_configure(config=config, settings=settings)
+    if found is None:
+        return settings
+    if not isinstance(found, Settings):
+        raise SettingsError(
+            f"the hook pytest_fluxrun_configure gave {type(found).__name__}",
+            why="it gives Settings, or None",
+            next_step="return settings.model_copy(update={…}), in the conftest.py or plugin that implements it",
+        )
+    return found
 
 
 def _uncapture(config: pytest.Config) -> None:

@@ -137,6 +137,11 @@ def _next_step(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgem
             )
         case Verdict.LEAKED:
             return "no boundary covers the call: use a covered library, wrap the object in fluxrun.host, or remove it"
+        case Verdict.REGRESSED if judgement.reason == "hook":
+            return (
+                "the run came to what is expected; the project's own pytest_fluxrun_verdict fails it, in a conftest.py "
+                "or a plugin"
+            )
         case Verdict.REGRESSED if _effects(run, guard, judgement):
             options = " ".join(f"--effect {number}" for number in _effects(run, guard, judgement))
             return (

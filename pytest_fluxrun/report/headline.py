@@ -17,7 +17,9 @@ _SHORT_PATHS = {"response.status: ": "status ", "response.body.": "body.", "resp
 def headline(run: Run, evidence: Evidence, judgement: Judgement) -> str:
     """What changed and where, without the verdict: `status 201 → 500 at call 3/7, httpx POST https://pay.example/`."""
     changed = _changed(judgement)
-    return changed if judgement.verdict is Verdict.REPRODUCED else f"{changed}{_place(run, evidence, judgement)}"
+    if judgement.verdict is Verdict.REPRODUCED or judgement.reason == "hook":  # no call is where it differs
+        return changed
+    return f"{changed}{_place(run, evidence, judgement)}"
 
 
 def _changed(judgement: Judgement) -> str:
