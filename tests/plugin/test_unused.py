@@ -51,7 +51,7 @@ def test_output_is_the_same_with_and_without(kiosk: Kiosk) -> None:
 
 
 def test_nothing_is_loaded_or_patched(kiosk: Kiosk) -> None:
-    """Two modules of FluxRun, no library, no seam, no hook beyond options and configuration."""
+    """Three modules of FluxRun, no library, no seam; no hook beyond options, configuration and what hooks there are."""
     kiosk.write(
         "test_own.py",
         "import json, sys, time\n"
@@ -67,9 +67,9 @@ def test_nothing_is_loaded_or_patched(kiosk: Kiosk) -> None:
     kiosk.pytest("test_own.py")
 
     names, heavy, hooks, clock = json.loads((kiosk.root / "seen.json").read_text())
-    assert ["pytest_fluxrun", "pytest_fluxrun.plugin"] == names
+    assert ["pytest_fluxrun", "pytest_fluxrun.plugin", "pytest_fluxrun.plugin.hookspecs"] == names
     assert [] == heavy
-    assert ["pytest_addoption", "pytest_configure"] == hooks
+    assert ["pytest_addhooks", "pytest_addoption", "pytest_configure"] == hooks
     assert "builtin_function_or_method" == clock
 
 
