@@ -6,7 +6,7 @@ What is told without values: statuses, sizes, counts, types, and the shapes that
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.registry import kind_named, text_of
@@ -16,6 +16,10 @@ from pytest_fluxrun.run import Interaction
 from pytest_fluxrun.values import decode, plain
 
 __all__ = ["answer_shape", "answer_text", "call_shape", "call_text", "error_name", "joined", "raised_text"]
+
+_CHANGED: Final = ("rowcount", "count")
+"""Under what name the answers of SQL boundaries hold how many rows a statement changed."""
+_ABSENT: Final = object()
 
 
 def call_text(interaction: Interaction) -> str:
@@ -47,14 +51,14 @@ def answer_text(interaction: Interaction) -> str:
         return shown(answer)
     failed = answer.get("error") or answer.get("failure")
     ending = f", then {raised_text(failed)}" if isinstance(failed, dict) else ""
-    if "status" in answer:
+    if "chunks" in answer and "status" in answer:
         return f"{answer['status']} {shown(joined(answer.get('chunks', ())))}{ending}"
     if isinstance(answer.get("rows"), list) and answer.get("columns"):
         rows = answer["rows"]
         first = f": {shown(rows[0])}" if len(rows) == 1 else ""
         return f"{_counted(len(rows), 'row')}{first}{ending}"
-    if "rowcount" in answer:
-        return f"{_changed(answer['rowcount'])}{ending}"
+    if (changed := next((answer[name] for name in _CHANGED if name in answer), _ABSENT)) is not _ABSENT:
+        return f"{_changed(changed)}{ending}"
     return shown(answer)
 
 
@@ -67,13 +71,13 @@ def answer_shape(interaction: Interaction) -> str:
         return type_and_size(answer)
     failed = answer.get("error") or answer.get("failure")
     ending = f", then raised {error_name(failed) or 'an error'}" if isinstance(failed, dict) else ""
-    if isinstance(answer.get("status"), int):
+    if "chunks" in answer and isinstance(answer.get("status"), int):
         body = joined(answer.get("chunks", ()))
         return f"{answer['status']}, {_counted(len(body.encode() if isinstance(body, str) else body), 'byte')}{ending}"
     if isinstance(answer.get("rows"), list) and answer.get("columns"):
         return f"{_counted(len(answer['rows']), 'row')}{ending}"
-    if "rowcount" in answer:
-        return f"{_changed(answer['rowcount'])}{ending}"
+    if (changed := next((answer[name] for name in _CHANGED if name in answer), _ABSENT)) is not _ABSENT:
+        return f"{_changed(changed)}{ending}"
     return type_and_size(answer)
 
 

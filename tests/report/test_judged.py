@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.verdict import judge
 from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.finding import Played
+from pytest_fluxrun.report.calls import answer_shape
 from pytest_fluxrun.report.judged import judged_part, problem_of
 from pytest_fluxrun.run import Interaction, LaneSpec, Recording, Run
 
@@ -68,6 +70,26 @@ def test_recorded_calls_stand_beside_those_of_the_replay():
     assert ["/", "worker#1", "/", "/", "/"] == [call.lane for call in part["timeline"]]
     assert ["run", "preamble"] == [call.replayed.source for call in part["timeline"][3:]]
     assert ("SELECT ? ?", "1 row") == (part["timeline"][0].recorded.asked, part["timeline"][0].recorded.answered)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"columns": ["id"], "rows": [["a"], ["b"]], "status": 2, "command": "SELECT 2", "count": 2}, "2 rows"),
+        ({"columns": None, "rows": [], "status": 1, "command": "COMMIT", "count": None}, "done"),
+        ({"columns": None, "rows": [], "status": 1, "command": "UPDATE 3", "count": 3}, "done, 3 rows changed"),
+        ({"rowcount": 1, "rows": [], "columns": None}, "done, 1 row changed"),
+        ({"status": 201, "headers": [], "chunks": [SECRET]}, f"201, {len(SECRET)} bytes"),
+        (SECRET, f"string of {len(SECRET)} characters"),
+    ],
+    ids=["rows", "commit", "changed", "rowcount", "response", "text"],
+)
+def test_answer_is_told_by_its_shape(answer: Any, said: str):
+    """Whichever boundary it is of; a status of libpq's is no response's."""
+    interaction = replace(RUN.recording.interactions[0], answer=answer)
+
+    assert said == answer_shape(interaction)
+    assert SECRET not in answer_shape(interaction)
 
 
 def test_new_call_bears_its_drift():
