@@ -27,7 +27,9 @@ __all__ = ["Zygote", "lost_threads"]
 Work = Callable[[dict[str, Any]], Any]
 _STACKS = 16_000
 """Characters of a stuck child's stacks that its answer holds."""
-_KNOWN_THREADS = frozenset({"_pydevd_bundle", "debugpy", "execnet", "pydevd", "pytest_timeout", "xdist"})
+_KNOWN_THREADS = frozenset(
+    {"_pydevd_bundle", "debugpy", "execnet", "pydevd", "pytest_rerunfailures", "pytest_timeout", "xdist"}
+)
 _GRACE_S = 2.0
 """How much later than the level below each level of supervision gives up."""
 

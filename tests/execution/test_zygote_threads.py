@@ -35,3 +35,8 @@ def test_thread_of_the_app_is_one():
     """Named."""
     started = "import threading\nthreading.Thread(target=threading.Event().wait, name='mine', daemon=True).start()"
     assert "('mine',)" == lost(started)
+
+
+def test_thread_of_a_plugin_of_the_session_is_none():
+    """pytest-rerunfailures serves xdist's workers from one, which waits for them and holds nothing."""
+    assert "()" == lost("import pytest_rerunfailures\nserver = pytest_rerunfailures.ServerStatusDB()")
