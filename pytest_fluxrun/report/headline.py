@@ -11,7 +11,7 @@ __all__ = ["headline"]
 
 _LONGEST_CALL = 80
 _AT_A_CALL = frozenset({Verdict.REGRESSED})
-_SHORT_PATHS = {"response.status: ": "status ", "response.body.": "body.", "response.headers.": "header "}
+_STATUS = "response.status: "
 
 
 def headline(run: Run, evidence: Evidence, judgement: Judgement) -> str:
@@ -36,8 +36,7 @@ def _changed(judgement: Judgement) -> str:
         case Verdict.DIVERGED:
             return f"an unrecorded call: {first}"
         case _:
-            path = next((path for path in _SHORT_PATHS if first.startswith(path)), "")
-            return f"{_SHORT_PATHS.get(path, '')}{first.removeprefix(path)}"
+            return f"status {first.removeprefix(_STATUS)}" if first.startswith(_STATUS) else first
 
 
 def _place(run: Run, evidence: Evidence, judgement: Judgement) -> str:

@@ -149,5 +149,5 @@ def test_swallowed_error_turns_red(guarded: Callable[..., tuple[Project, Placed]
     _edit(project.root / "shop" / "catalogue.py", "    raise ValueError(note)\n", "    return\n")
     code, case = _replayed(project, placed)
     assert (1, "regressed", "outcome") == (code, case.properties["fluxrun.verdict"], case.properties["fluxrun.reason"])
-    assert "response.status: 500 → 200" in case.text
+    assert case.text.startswith("regressed: status 500 → 200\n")
     assert "error: " in case.text
