@@ -186,14 +186,14 @@ class RunSession:
         hook = self.config.hook.pytest_fluxrun_collect_run
         if not hook.get_hookimpls():
             return
-        left = [
-            item
-            for item in items
-            if isinstance(item, RunItem) and hook(config=self.config, placed=item.placed) is False
-        ]
+        kept: list[pytest.Item] = []
+        left: list[pytest.Item] = []
+        for item in items:
+            out = isinstance(item, RunItem) and hook(config=self.config, placed=item.placed) is False
+            (left if out else kept).append(item)
         if left:
             self.config.hook.pytest_deselected(items=left)
-            items[:] = [item for item in items if item not in left]
+            items[:] = kept
 
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect the run directories as runs."""
