@@ -183,7 +183,7 @@ def test_text_in_another_encoding_is_read_by_its_charset():
         (b"\xff\xd8\xff\xe0..", "a JPEG image"),
         (b"%PDF-1.7\n", "a PDF"),
         (b"PK\x03\x04....", "a ZIP archive"),
-        (gzip.compress(b"x"), "gzip data"),
+        (gzip.compress(b"x", mtime=0), "gzip data"),
         (b"RIFF....WEBPVP8 ", "a WebP image"),
         (b"RIFF....WAVEfmt ", "a WAV file"),
         (b"\x00\x00\x00\x20ftypmp42", "an MP4, HEIC or AVIF file"),
