@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "prepare", "replay_for_test", "run_item"]
 
+_OF_NO_BOUNDARY = frozenset({DriftKind.START_UP, DriftKind.AGED, DriftKind.DERIVED_VALUE})
 _MOST_DRIFT = 20
 
 _RUN: pytest.StashKey[tuple[Run, Guard | None]] = pytest.StashKey()
@@ -152,9 +153,12 @@ def _judged_as(guard: Guard | None, judgement: Judgement) -> str:
 
 
 def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
-    """`kind boundary` of each drift, with how often: `missing-read httpx 2; clock-interpolated clock 1`."""
+    """`kind boundary` of each drift, with how often: `missing-read httpx 2; start-up 1`."""
     drifts = (*judgement.notes, *replayed.evidence.drifts)
-    counts = Counter(f"{drift.kind} {drift.text.partition(' ')[0]}" for drift in drifts)
+    counts = Counter(
+        drift.kind.value if drift.kind in _OF_NO_BOUNDARY else f"{drift.kind} {drift.text.partition(' ')[0]}"
+        for drift in drifts
+    )
     return "; ".join(f"{name} {count}" for name, count in counts.most_common(_MOST_DRIFT))
 
 

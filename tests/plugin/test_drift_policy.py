@@ -57,6 +57,7 @@ def test_unplayed_and_old_runs_and_needless_rules(orders: Kiosk) -> None:
 
     old, needless = (line.strip() for line in noted.lines if line.strip().startswith(name))
     assert {"passed": 3} == noted.results
+    assert "fluxrun: drift: 3 missing-read sqlite3, 1 aged" == noted.line("fluxrun: drift: ")
     assert old.endswith("100 days ago; fluxrun_max_age is 99 days")
     assert f"{name}: changed-effect" == needless
     assert "aged" == failing.case("refund").properties["fluxrun.reason"]
