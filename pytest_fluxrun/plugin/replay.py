@@ -26,7 +26,6 @@ from pytest_fluxrun.plugin.collection import ReplayFailed, RunItem
 from pytest_fluxrun.plugin.debugging import raised_by_the_app, stop_before
 from pytest_fluxrun.plugin.github import in_github
 from pytest_fluxrun.plugin.judging import canonical, judged, sections
-from pytest_fluxrun.plugin.reporting import entry_place
 from pytest_fluxrun.plugin.routes import replayed_with_routes
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.plugin.update import forget_for_update, keep_for_update
@@ -81,6 +80,8 @@ def prepare(item: RunItem) -> None:
             reporting.keep_opened(item, run, guard)
         _make_ready(session, run, item.funcargs.get("fluxrun_app"))
         if in_github(os.environ):
+            from pytest_fluxrun.plugin.reporting import entry_place  # and with it all of the reports' models
+
             place = entry_place(run, item.config.rootpath)
             _property(item, entry_place=f"{place.path}:{place.line}" if place else "")
     except NoMatchingKey:
