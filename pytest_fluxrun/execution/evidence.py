@@ -12,6 +12,8 @@ from pytest_fluxrun.replaying.finding import Played
 
 __all__ = ["Evidence"]
 
+_NOT_MADE = frozenset({"local", "miss"})
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -27,14 +29,13 @@ class Evidence:
         all_played: the miss came after every recorded interaction had been played, upkeep aside.
         leaks: blocked live side effects, one line each.
         deadline: what was waited for, or "".
-        calls: those that were answered, in the order of happening.
         drifts: in the order of happening.
         tokens: what stands for secrets in the recorded outcome.
         derived: digests that the replay made of such tokens, hexadecimal; recorded are those of the secrets.
         recorded_logs: the run's log records, as `level logger: message`.
         logs: the replay's.
         telemetry: what instruments wanted to send and didn't, one line each. Never a ground for a verdict.
-        crossings: in the order of happening; what people see of the replay, never a ground for a verdict.
+        crossings: in the order of happening.
     """
 
     recorded: Any
@@ -47,13 +48,17 @@ class Evidence:
     leaks: tuple[str, ...] = ()
     deadline: str = ""
     drifts: tuple[Drift, ...] = ()
-    calls: tuple[CallName, ...] = ()
     tokens: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     recorded_logs: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     telemetry: tuple[str, ...] = ()
     crossings: tuple[Played, ...] = ()
+
+    @property
+    def calls(self) -> tuple[CallName, ...]:
+        """The calls that were answered, in the order of happening; not those that the boundary answered by itself."""
+        return tuple(crossing.name for crossing in self.crossings if crossing.source not in _NOT_MADE)
 
     def to_document(self) -> dict[str, Any]:
         """As JSON holds it, to be handed to another process."""
@@ -71,7 +76,6 @@ class Evidence:
             Drift(DriftKind(drift["kind"]), drift["call"], drift["text"], tuple(drift["paths"]))
             for drift in document["drifts"]
         )
-        fields["calls"] = tuple(CallName(**call) for call in document["calls"])
         fields["crossings"] = tuple(
             Played(**{**crossing, "name": CallName(**crossing["name"])}) for crossing in document["crossings"]
         )

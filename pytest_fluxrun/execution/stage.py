@@ -40,7 +40,6 @@ __all__ = ["Replayed", "Shown", "Stage", "refuse_unready"]
 T = TypeVar("T")
 _START_UP_ALLOWANCE = 3
 """How many deadlines of a replay import and lifespan may take: they run once, and cold."""
-_NOT_MADE = frozenset({"local", "miss"})
 _EMPTY = Recording(wall_ns=0, mono_ns=0, perf_ns=0, duration_ns=0)
 
 
@@ -364,7 +363,6 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
         leaks=leaks,
         deadline=deadline,
         drifts=tuple(drifts),
-        calls=tuple(played.name for played in replayer.played if played.source not in _NOT_MADE),
         tokens=run.tokens,
         derived=replayer.derived,
         recorded_logs=tuple(map(_log_line, run.recording.logs)),

@@ -16,6 +16,7 @@ from pytest_fluxrun.judgement.guard import Fix, Guard
 from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict, judge
 from pytest_fluxrun.naming import CallName
+from pytest_fluxrun.replaying.finding import Played
 from pytest_fluxrun.values import dump_error, encode
 
 ORDER = {
@@ -31,6 +32,12 @@ ORDER = {
 CHARGE = CallName("httpx", "http", "POST https://pay.example/charge")
 RATE = CallName("httpx", "http", "GET https://rates.example/eur")
 INSERT = CallName("psycopg", "sql", "INSERT INTO orders")
+
+
+def made(*calls: CallName) -> tuple[Played, ...]:
+    """A replay's crossings; before them one that the boundary answered by itself, which doesn't count."""
+    local = Played(-1, "local", "/", CHARGE.operation, effect=False, name=CHARGE)
+    return (local, *(Played(0, "run", "/", call.operation, effect=True, name=call) for call in calls))
 
 
 def http(status: int = 200, body: Any = None, *, kind: str = "application/json") -> dict[str, Any]:
@@ -218,7 +225,7 @@ def test_calls_are_counted_over_the_replay(rule: dict[str, int], calls: list[Cal
     """Beside a recorded outcome as beside a fixed one."""
     stated = [{"call": "http POST pay.example/*", **rule}]
     for recorded, expect in ((http(200), "recorded"), (FAILED, "fix")):
-        judgement = judge(Evidence(recorded, http(200), calls=tuple(calls)), guard(expect, calls=stated))
+        judgement = judge(Evidence(recorded, http(200), crossings=made(*calls)), guard(expect, calls=stated))
         assert (difference is None) is judgement.passed
         expected = [] if difference is None else [('calls["http POST pay.example/*"]', *difference)]
         assert expected == told(judgement)
@@ -236,7 +243,7 @@ def test_too_many_calls_on_the_way_beyond_are_not_accepted() -> None:
     error = {"response": None, "error": None}
 
     def judged(*calls: CallName) -> Judgement:
-        return judge(Evidence(FAILED, error, unrecorded="x", asked="x", all_played=True, calls=calls), rule)
+        return judge(Evidence(FAILED, error, unrecorded="x", asked="x", all_played=True, crossings=made(*calls)), rule)
 
     assert (Verdict.BEYOND, True) == (judged().verdict, judged().passed)
     assert (Verdict.REGRESSED, False) == (judged(CHARGE, CHARGE).verdict, judged(CHARGE, CHARGE).passed)
@@ -244,7 +251,7 @@ def test_too_many_calls_on_the_way_beyond_are_not_accepted() -> None:
 
 def test_calls_come_through_json() -> None:
     """A replay in another process hands them over."""
-    evidence = Evidence(FAILED, FAILED, calls=(CHARGE, INSERT))
+    evidence = Evidence(FAILED, FAILED, crossings=made(CHARGE, INSERT))
     assert evidence == Evidence.from_document(json.loads(json.dumps(evidence.to_document())))
 
 
