@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
+from pytest_fluxrun.drift import DriftKind
 from pytest_fluxrun.errors import SettingsError
 
 __all__ = [
@@ -63,10 +64,18 @@ def _age(text: str) -> str:
     return text
 
 
+def _kinds(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in {*DriftKind}:
+            raise ValueError(f"{name!r} is none of the kinds of drift: {', '.join(DriftKind)}")
+    return names
+
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Level = Annotated[str, AfterValidator(_known_level)]
 Age = Annotated[str, AfterValidator(_age)]
+Kinds = Annotated[Names, AfterValidator(_kinds)]
 
 
 class Settings(BaseModel):
@@ -103,6 +112,7 @@ class Settings(BaseModel):
     timeout_s: float = Field(default=10.0, gt=0)
     require: Annotated[int, Field(ge=0)] | Literal["all"] = 0
     on_unplayed: Literal["note", "fail"] = "note"
+    fail_on: Kinds = ()
     max_age: Age = ""
     live: dict[str, Any] = Field(default_factory=dict)
 

@@ -29,6 +29,7 @@ class DriftKind(StrEnum):
     MISSING_EFFECT = "missing-effect"
     NEW_EFFECT = "new-effect"
     UNPLAYED = "unplayed"
+    CHANGED_PAUSE = "changed-pause"
     LATE_CALL = "late-call"
     CLOCK_INTERPOLATED = "clock-interpolated"
     ENTROPY_EXTRA = "entropy-extra"

@@ -99,7 +99,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
 _OWN_RELAYS = frozenset(
     f"{_PACKAGE}boundaries{os.sep}{name}.py"
-    for name in ("clock", "entropy", "verification", f"passwords{os.sep}verifying", f"drawing{os.sep}octets")
+    for name in ("clock", "entropy", "sleep", "verification", f"passwords{os.sep}verifying", f"drawing{os.sep}octets")
 )
 _LIKE_AN_APP = frozenset({f"{_PACKAGE}entries{os.sep}calling{os.sep}within.py", f"{_PACKAGE}context.py"})
 """Frames of FluxRun's own to which what libraries draw is attributed where no code of the app called them: an entry's,

@@ -1,34 +1,43 @@
-"""time.sleep: in a replayed run the wait is virtual. Records nothing.
+"""time.sleep and asyncio.sleep: how long a run pauses is kept, and in a replayed run time.sleep's wait is virtual.
 
-A `from time import sleep` that ran before the seam was installed escapes it.
+A `from time import sleep` that ran before the seam was installed escapes it. asyncio keeps virtual time itself.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import math
+import sys
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from pytest_fluxrun import ambient
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import virtual_clock
+from pytest_fluxrun.context import LANE, virtual_clock
+from pytest_fluxrun.places import module_of, past_libraries
 
 __all__ = ["boundary"]
 
 
 class Sleep(Seams):
-    """The seam in the time module."""
+    """The seams in time and asyncio."""
 
     name = "sleep"
-    modules = ("time",)
+    modules = ("time", "asyncio")
 
     def patches(self, module: Any) -> Iterable[Patch]:
-        """time.sleep."""
-        yield Patch(module, "sleep", _sleep)
+        """The two functions, asyncio's in both of the modules that hold it."""
+        if module.__name__ == "time":
+            yield Patch(module, "sleep", _sleep)
+            return
+        yield Patch(module.tasks, "sleep", _asyncio_sleep)
+        yield Patch(module, "sleep", _asyncio_sleep)
 
 
 def _sleep(original: Callable[[float], None]) -> Callable[[float], None]:
     @functools.wraps(original)
     def sleep(seconds: float, /) -> None:
+        _keep_pause("time.sleep", seconds)
         clock = virtual_clock()
         if clock is None:
             return original(seconds)
@@ -37,6 +46,32 @@ def _sleep(original: Callable[[float], None]) -> Callable[[float], None]:
         return clock.sleep(seconds)
 
     return sleep
+
+
+def _asyncio_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(original)
+    async def sleep(delay: float, result: Any = None) -> Any:
+        _keep_pause("asyncio.sleep", delay)
+        return await original(delay, result)
+
+    return sleep
+
+
+def _keep_pause(function: str, seconds: Any) -> None:
+    """Keep how long code of the app is about to pause, itself or through a library; nothing of what isn't the run's."""
+    lane = LANE.get()
+    if lane is None or lane.ambient is None or lane.inside or lane.session.preamble:
+        return
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        return
+    frame = past_libraries(sys._getframe(2))  # noqa: SLF001 - who pauses
+    if module_of(frame.f_code.co_filename):
+        return
+    reads = lane.ambient
+    if type(reads) is not list:
+        reads(function, float(seconds))
+    elif len(reads) < ambient.MOST_READS_PER_LANE and not lane.session.closed:
+        reads.append((function, frame.f_code, frame.f_lasti, float(seconds)))
 
 
 boundary = Sleep()

@@ -59,7 +59,7 @@ class Project:
     @property
     def policy(self) -> DriftPolicy:
         """Which drift fails where a guard says nothing."""
-        return DriftPolicy.of(on_unplayed=self.settings.on_unplayed, max_age=self.settings.max_age)
+        return DriftPolicy.of(self.settings)
 
     @cached_property
     def store(self) -> Store:

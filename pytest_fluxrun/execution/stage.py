@@ -352,6 +352,7 @@ def _evidence(run: Run, replayer: Replayer, outcome: Any, leaks: tuple[str, ...]
     drifts = [*replayer.drifts, *(Drift(DriftKind.LATE_CALL, 0, text) for text in replayer.late)]
     if replayer.unrecorded is None and not deadline:
         drifts += (_missing(run, replayer, index) for index in unplayed)
+        drifts += replayer.changed_pauses()
     missed = replayer.unrecorded
     return Evidence(
         recorded=run.outcome,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
+from pytest_fluxrun.config import Settings
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.comparison import text_matches
@@ -35,10 +36,17 @@ class DriftPolicy:
     max_age_days: int = 0
 
     @classmethod
-    def of(cls, *, on_unplayed: Literal["note", "fail"], max_age: str, strict: bool = False) -> DriftPolicy:
-        """What settings and options say: `max_age` as `90d` or `12w`, or "" for none."""
-        failing = frozenset(DriftKind) if strict else FAILING | (_UNPLAYED if on_unplayed == "fail" else frozenset())
-        return cls(failing, int(max_age[:-1]) * _DAYS[max_age[-1]] if max_age else 0)
+    def of(cls, settings: Settings, *, strict: bool = False) -> DriftPolicy:
+        """What the settings say.
+
+        Args:
+            strict: all drift fails.
+        """
+        unplayed = _UNPLAYED if settings.on_unplayed == "fail" else frozenset()
+        named = frozenset(map(DriftKind, settings.fail_on))
+        failing = frozenset(DriftKind) if strict else FAILING | unplayed | named
+        age = settings.max_age
+        return cls(failing, int(age[:-1]) * _DAYS[age[-1]] if age else 0)
 
 
 DEFAULT_POLICY: Final = DriftPolicy()

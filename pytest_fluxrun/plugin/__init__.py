@@ -83,6 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("fluxrun_require", "a number of runs that must be replayed, run ids, or `all`", default="")
     parser.addini("fluxrun_timeout_s", "deadline of one replay in seconds", default="")
     parser.addini("fluxrun_on_unplayed", "what recorded reads that aren't made count as: note or fail", default="")
+    parser.addini("fluxrun_fail_on", "kinds of drift that fail beside those that do by default", default="")
     parser.addini("fluxrun_max_age", "note runs that are older, e.g. 90d; --fluxrun-strict fails them", default="")
 
 

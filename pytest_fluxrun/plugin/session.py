@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FluxRunConfig", "RunSession", "session_of"]
 
-_INI_SETTINGS = ("timeout_s", "on_unplayed", "max_age")
+_INI_SETTINGS = ("timeout_s", "on_unplayed", "fail_on", "max_age")
 SESSION_KEY: pytest.StashKey[RunSession] = pytest.StashKey()
 
 
@@ -102,8 +102,7 @@ class RunSession:
     @property
     def policy(self) -> DriftPolicy:
         """Which drift fails where a guard says nothing."""
-        settings, strict = self.settings, bool(self.config.getoption("fluxrun_strict"))
-        return DriftPolicy.of(on_unplayed=settings.on_unplayed, max_age=settings.max_age, strict=strict)
+        return DriftPolicy.of(self.settings, strict=bool(self.config.getoption("fluxrun_strict")))
 
     @property
     def stages(self) -> Stages:

@@ -13,6 +13,7 @@ from pytest_fluxrun.columns import unpack
 from pytest_fluxrun.errors import DamagedBundle
 from pytest_fluxrun.instants import CLOCKS
 from pytest_fluxrun.places import lines_of, split_place
+from pytest_fluxrun.replaying.pauses import PAUSES
 from pytest_fluxrun.run import Recording, Segment
 
 __all__ = ["ClockRead", "Reader", "RecordedLane", "RecordedSegment", "clock_reads", "recorded_lanes"]
@@ -127,7 +128,7 @@ class RecordedLane:
             values = unpack(read.values)
             if read.function in CLOCKS:
                 recorded.add(read.function, read.where, values, unpack(read.order))
-            else:
+            elif read.function not in PAUSES:
                 self._values.setdefault((read.function, read.where), {})[segment.after] = deque(values)
         recorded.sort()
 

@@ -121,6 +121,10 @@ class Replayer:
         """The digests that the replayed program made of redaction tokens, hexadecimal."""
         return self._timeline.secrets.derived
 
+    def changed_pauses(self) -> Iterator[Drift]:
+        """See `Timeline.changed_pauses`."""
+        return self._timeline.changed_pauses()
+
     def observe(self, drift: Drift) -> None:
         """Note a drift; safe from any thread."""
         self.drifts.append(drift)

@@ -11,7 +11,7 @@ import hashlib
 import operator
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from types import FrameType
@@ -22,6 +22,7 @@ from pytest_fluxrun.context import Clock
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.instants import CLOCKS, Origin, instant_of, served, shown_at, utc_offset_of
 from pytest_fluxrun.places import is_infrastructure, is_relay, past_libraries, place_of, split_place
+from pytest_fluxrun.replaying.pauses import PAUSES, Pause, changed_pauses, recorded_pauses
 from pytest_fluxrun.replaying.recorded_reads import (
     ClockRead,
     Reader,
@@ -89,6 +90,8 @@ class Timeline:
         self._observe = observe
         self._observed: set[tuple[DriftKind, str, str]] = set()
         self._recorded = recorded_lanes(recording)
+        self._recorded_pauses = recorded_pauses(recording)
+        self._pauses: dict[Pause, None] = {}
         self._interactions = recording.interactions
         self._by_path = {lane.path: index for index, lane in enumerate(recording.lanes)}
         self._by_position = {lane.position: index for index, lane in enumerate(recording.lanes)}
@@ -127,6 +130,15 @@ class Timeline:
                 self._claim(reads, index, certain=True)
             if reads.index == index:
                 reads.go_on(interaction)
+
+    def paused(self, reader: Reader, seconds: float) -> None:
+        """Code of the run is about to pause."""
+        if self._recorded_pauses:
+            self._pauses[Pause(reader.function, reader.where, seconds)] = None
+
+    def changed_pauses(self) -> Iterator[Drift]:
+        """How the replayed program's pauses differ from the recorded one's. Meaningful where it went on to its end."""
+        return changed_pauses(self._recorded_pauses, tuple(self._pauses))
 
     def only_reads(self, lane: int, after: int, until: int) -> bool:
         """Whether no effect of a recorded lane lies beyond one of its interactions, up to another one."""
@@ -196,6 +208,9 @@ class LaneReads:
             return self._verification(_reader(function, _past_relays(sys._getframe(1))), arguments)  # noqa: SLF001 - the reader's frame
         frame = past_libraries(sys._getframe(1))  # noqa: SLF001 - the reader's frame
         if is_infrastructure(function, frame.f_code.co_filename):
+            return NotImplemented
+        if function in PAUSES:
+            timeline.paused(_reader(function, frame), *arguments)
             return NotImplemented
         with timeline.lock:
             return self._draw(_reader(function, frame), arguments)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_fluxrun.config import Settings
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.errors import GuardError
 from pytest_fluxrun.execution.evidence import Evidence
@@ -17,7 +18,7 @@ from pytest_fluxrun.judgement.guard import DriftRules, Fix, Guard, Ignore, to_to
 from pytest_fluxrun.judgement.verdict import judge
 from pytest_fluxrun.values import dump_error, encode
 
-STRICT = DriftPolicy.of(on_unplayed="note", max_age="", strict=True)
+STRICT = DriftPolicy.of(Settings(), strict=True)
 CHANGED = Drift(DriftKind.CHANGED_EFFECT, 3, "httpx POST https://pay.example/", ("call[3].request.body.n: 1 → 2",))
 REPEATED = Drift(DriftKind.REPEATED_READ, 2, "httpx GET https://pay.example/")
 

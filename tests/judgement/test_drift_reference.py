@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pytest_fluxrun.config import Settings
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.judgement.drift_rules import FAILING, DriftPolicy, failing_drifts
 from pytest_fluxrun.judgement.guard import DriftRules, Guard
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "drift.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^### (\S+)\n(.*?)(?=^### |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-STRICT = DriftPolicy.of(on_unplayed="fail", max_age="", strict=True)
+STRICT = DriftPolicy.of(Settings(), strict=True)
 
 
 def test_every_kind_is_described_once() -> None:

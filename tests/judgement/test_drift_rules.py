@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pytest_fluxrun.config import Settings
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.drift_rules import (
@@ -22,7 +23,7 @@ from pytest_fluxrun.judgement.verdict import Verdict, judge
 
 DAY_NS = 86_400 * 10**9
 OK = {"returned": 1, "error": None}
-STRICT = DriftPolicy.of(on_unplayed="note", max_age="", strict=True)
+STRICT = DriftPolicy.of(Settings(), strict=True)
 CHARGE = "httpx POST https://pay.example/charge"
 PATHS = ("call[3].request.body.amount: 1000 → 1200", "call[3].request.body.currency: 'EUR' → 'USD'")
 
@@ -55,9 +56,17 @@ def test_each_kind_can_be_allowed_and_forbidden(kind: DriftKind) -> None:
 
 def test_unplayed_fails_where_the_project_says_so() -> None:
     """`on_unplayed = "fail"` is about recorded reads and other calls that weren't made, and nothing else."""
-    policy = DriftPolicy.of(on_unplayed="fail", max_age="")
+    policy = DriftPolicy.of(Settings(on_unplayed="fail"))
     failing = {kind for kind in DriftKind if failing_drifts([drift(kind)], None, policy)}
     assert FAILING | {DriftKind.MISSING_READ, DriftKind.UNPLAYED} == failing
+
+
+def test_project_names_kinds_that_fail_beside_the_usual_ones() -> None:
+    """`fail_on` adds to the defaults, and a guard may still allow one."""
+    policy = DriftPolicy.of(Settings(fail_on=("changed-pause", "cold-read")))
+    failing = {kind for kind in DriftKind if failing_drifts([drift(kind)], None, policy)}
+    assert FAILING | {DriftKind.CHANGED_PAUSE, DriftKind.COLD_READ} == failing
+    assert not failing_drifts([drift(DriftKind.CHANGED_PAUSE)], guard(("changed-pause",)), policy)
 
 
 def test_strict_reaches_the_verdict_and_what_only_the_judgement_sees() -> None:
@@ -136,7 +145,7 @@ def test_effect_of_the_fix_needs_no_rule() -> None:
 )
 def test_run_beyond_its_age_is_noted(age: str, days: int, noted: bool) -> None:
     """The date, the days and the setting; it fails when strict, unless the guard allows it."""
-    policy = DriftPolicy.of(on_unplayed="note", max_age=age, strict=True)
+    policy = DriftPolicy.of(Settings(max_age=age), strict=True)
     evidence = with_age(Evidence(OK, OK), started_ns=0, now_ns=days * DAY_NS, policy=policy)
 
     assert noted is bool(evidence.drifts)

@@ -68,7 +68,7 @@ def test_unplayed_and_old_runs_and_needless_rules(orders: Kiosk) -> None:
     }
 
 
-@pytest.mark.parametrize("setting", ["fluxrun_on_unplayed=maybe", "fluxrun_max_age=soon"])
+@pytest.mark.parametrize("setting", ["fluxrun_on_unplayed=maybe", "fluxrun_max_age=soon", "fluxrun_fail_on=changed"])
 def test_setting_that_cannot_be_used_is_a_usage_error(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
