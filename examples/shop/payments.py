@@ -1,7 +1,8 @@
 """A payment provider to develop against: `uvicorn payments:app`. What a request holds decides how it is answered.
 
 The card steers a hold: `tok_ok…` is held, `tok_declined` is declined (402), `tok_error` fails (500), `tok_slow` answers
-too late, `tok_busy…` is turned away twice (503) before it is held, `tok_garbled` gets an answer that isn't JSON.
+too late, `tok_busy…` is turned away twice (503) before it is held, `tok_overrun`
+each time, `tok_garbled` gets an answer that isn't JSON.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ async def _refusal(card: str, key: str) -> Response | None:
         return Response("<html>busy</html>", media_type="text/html")
     if card == "tok_slow":
         await asyncio.sleep(_TOO_LATE_S)
+    if card == "tok_overrun":
+        return JSONResponse({"error": "busy"}, status_code=503)
     if card.startswith("tok_busy"):
         _turned_away[key] += 1
         if _turned_away[key] <= _TURNED_AWAY:

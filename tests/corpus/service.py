@@ -15,6 +15,7 @@ from tests.scenarios.service import Project
 __all__ = ["Service"]
 
 _TIMEOUT = ("-o", "fluxrun_timeout_s=4")
+_PAUSES = ("-o", "fluxrun_fail_on=changed-pause")
 _SEED = 5
 
 
@@ -48,13 +49,13 @@ class Service:
 
     def edited(self, edit: Edit) -> Session:
         """Replay every run on the edited source."""
-        return self.replays.session(applied(edit, self.sources))
+        return self.replays.session(applied(edit, self.sources), *_PAUSES)
 
     def reds(self, edits: Iterable[Edit]) -> dict[str, list[tuple[str, str, str]]]:
         """What guards say of edits that leave some not green, by name. Many edits are made at once."""
         found = {}
         for taken, texts in stacked(edits, self.sources):
-            if self.replays.session(texts).is_red:
+            if self.replays.session(texts, *_PAUSES).is_red:
                 found |= {edit.name: alone.reds for edit in taken if (alone := self.edited(edit)).is_red}
         return found
 
@@ -65,9 +66,13 @@ class Service:
         random.Random(_SEED).shuffle(found)
         return found
 
-    def mutated(self, mutant: Mutant) -> Session:
-        """Replay the runs that a mutant can matter to, until one is red."""
+    def mutated(self, mutant: Mutant, *, pauses: bool = True) -> Session:
+        """Replay the runs that a mutant can matter to, until one is red.
+
+        Args:
+            pauses: whether `changed-pause` fails.
+        """
         concerned = [run for run, lines in self.ran.items() if mutant.concerns(lines)]
         picked = [f"runs/{self.bundles[run]}::replay" for run in concerned] if len(concerned) < len(self.ran) else []
-        options = ["-x", "--fluxrun-no-confirm", *_TIMEOUT, *picked]
+        options = ["-x", "--fluxrun-no-confirm", *_TIMEOUT, *(_PAUSES if pauses else ()), *picked]
         return self.replays.session({mutant.path: mutant.source}, *options, logs=mutant.in_log)

@@ -316,11 +316,11 @@ EDITS = (
             (
                 _PAYMENTS,
                 _RETRIES,
-                "        attempt = 0\n        while True:\n"
+                "        attempt = 0\n        while attempt < _TRIES:\n"
                 '            response = await self._send(self._client.build_request("POST", path, json=body, headers=headers))\n'
-                "            attempt += 1\n"
-                "            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == _TRIES:\n"
+                "            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:\n"
                 "                break\n"
+                "            attempt += 1\n"
                 "            await asyncio.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1) + random.uniform(0, 0.01))\n",
             ),
         ),

@@ -61,6 +61,7 @@ async def _buy(traffic: Any) -> dict[str, str]:
     await traffic.place("unknown coupon", 404, sku="mug", quantity=1, currency="EUR", coupon="NOPE")
     await traffic.place("declined", 402, sku="mug", quantity=1, currency="EUR", card="tok_declined")
     await traffic.place("fails", 502, sku="mug", quantity=1, currency="EUR", card="tok_error")
+    await traffic.place("busy for too long", 502, sku="mug", quantity=1, currency="EUR", card="tok_overrun")
     await traffic.place("garbled", 502, sku="mug", quantity=1, currency="EUR", card="tok_garbled")
     await traffic.place("silent", 504, sku="mug", quantity=1, currency="EUR", card="tok_slow")
     return order
@@ -122,6 +123,7 @@ async def _notify(traffic: Any, everyday: ModuleType, order: dict[str, str]) -> 
         (200, everyday._sign(body)),
         (200, everyday._sign(body)),
         (400, everyday._sign(body, secret=b"guess")),
+        (400, everyday._sign(body) + "="),
         (400, ""),
     ):
         headers = {"Payments-Signature": signature} if signature else {}

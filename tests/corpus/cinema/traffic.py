@@ -128,6 +128,7 @@ def be_refused(client: Client) -> None:
     """Book seats in every way that fails."""
     client.book(409, "soon")
     client.book(400, "evening", seats=21)
+    client.book(400, "evening", seats=None)
     client.book(400, "evening", seats=2, children=3)
     client.book(400, "evening", email="nobody")
     client.book(402, "evening", card="declined")
