@@ -17,7 +17,7 @@ _STATUS = "response.status: "
 def headline(run: Run, evidence: Evidence, judgement: Judgement) -> str:
     """What changed and where, without the verdict: `status 201 → 500 at call 3/7, httpx POST https://pay.example/`."""
     changed = _changed(judgement)
-    if judgement.verdict is Verdict.REPRODUCED or judgement.reason == "hook":  # no call is where it differs
+    if judgement.verdict is Verdict.REPRODUCED or judgement.reason == "hook" or _concerns_no_call(judgement):
         return changed
     return f"{changed}{_place(run, evidence, judgement)}"
 
@@ -37,6 +37,12 @@ def _changed(judgement: Judgement) -> str:
             return f"an unrecorded call: {first}"
         case _:
             return f"status {first.removeprefix(_STATUS)}" if first.startswith(_STATUS) else first
+
+
+def _concerns_no_call(judgement: Judgement) -> bool:
+    """Whether what failed is drift that no recorded call can show: a pause, a clock read, the run's age."""
+    failing = judgement.failing_drifts
+    return bool(failing) and judgement.reason == failing[0].kind and not any(drift.call for drift in failing)
 
 
 def _place(run: Run, evidence: Evidence, judgement: Judgement) -> str:

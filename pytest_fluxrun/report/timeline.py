@@ -16,6 +16,7 @@ import orjson
 
 from pytest_fluxrun.columns import unpack
 from pytest_fluxrun.judgement.guard import Guard
+from pytest_fluxrun.replaying.pauses import PAUSES
 from pytest_fluxrun.report.calls import answer_text, call_text, joined, raised_text
 from pytest_fluxrun.report.plain_text import printable, shortened, shown
 from pytest_fluxrun.run import Interaction, Recording, Run, Segment
@@ -179,19 +180,30 @@ def _call(recording: Recording, number: int, interaction: Interaction, *, values
 
 
 def _reads(recording: Recording, number: int, segment: Segment, *, values: bool) -> _Moment:
-    """The clock and entropy reads between two calls of a lane: how many of each function, or all of them."""
+    """The clock and entropy reads and the pauses between two calls of a lane: how many of each function, or all."""
     lane = _lane(recording, segment.lane)
     read = [(one, unpack(one.values)) for one in segment.reads]
     counts: Counter[str] = Counter()
+    lengths_s: Counter[str] = Counter()
     for one, column in read:
         counts[one.function] += len(column)
-    told = ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.items())
+        if one.function in PAUSES:
+            lengths_s[one.function] += sum(column)
+    told = ", ".join(_times(name, count) for name, count in counts.items() if name not in PAUSES)
     lines = [f"{_BESIDE_NUMBERS}{lane}· reads {shortened(told)}"] if told else []
+    lines += (
+        f"{_BESIDE_NUMBERS}{lane}· pauses {length_s:.4g} s by {_times(name, counts[name])}"
+        for name, length_s in lengths_s.items()
+    )
     if values:
         for one, column in read:
             content = shortened(", ".join(map(repr, column[:_MOST_READS])))
             lines.append(printable(f"{_BESIDE_NUMBERS}{lane}    {one.function} = {content}  ({one.where})"))
     return _Moment(_reads_at(recording, segment), 1, number, tuple(lines))
+
+
+def _times(name: str, count: int) -> str:
+    return f"{name} ×{count}" if count > 1 else name
 
 
 def _reads_at(recording: Recording, segment: Segment) -> int:

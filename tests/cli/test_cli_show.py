@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_fluxrun.bundle import Algorithm, ProjectKey, Token
-from pytest_fluxrun.run import Interaction
+from pytest_fluxrun.columns import pack
+from pytest_fluxrun.run import Interaction, Read
 from pytest_fluxrun.values import encode
 
 
@@ -36,6 +37,24 @@ def test_a_request_is_told_from_its_body_to_its_error(shop: Any) -> None:
     places = [output.find(part) for part in told]
     assert -1 not in places, told[places.index(-1)]
     assert places == sorted(places)
+
+
+def test_pauses_are_told_apart_from_reads(shop: Any) -> None:
+    """How long the code slept between two calls, by function."""
+    run = shop.request_run()
+    (segment,) = run.recording.segments
+    pauses = (
+        Read("time.sleep", "create|time.sleep(pause_s)", pack([0.5, 1.0])),
+        Read("asyncio.sleep", "create|asyncio.sleep(2)", pack([2.0])),
+    )
+    segment = replace(segment, reads=(*segment.reads, *pauses))
+    paused = replace(run, recording=replace(run.recording, segments=(segment,)))
+    shop.store(paused)
+
+    lines = [line.strip() for line in shop.fluxrun("show", paused.id).stdout.splitlines()]
+
+    at = lines.index("· reads time.time ×2, os.urandom")
+    assert ["· pauses 1.5 s by time.sleep ×2", "· pauses 2 s by asyncio.sleep"] == lines[at + 1 : at + 3]
 
 
 def test_lanes_are_told_apart_where_there_are_several(shop: Any) -> None:

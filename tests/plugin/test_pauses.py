@@ -111,3 +111,5 @@ def test_dropped_and_changed_back_off_is_noted(pausing: Kiosk, before: str, afte
     (failed,) = (case for case in failing.cases.values() if case.result == "failed")
     assert "changed-pause" == failed.properties["fluxrun.reason"]
     assert told in failed.properties["fluxrun.first_divergence"]
+    assert failed.text.splitlines()[0].endswith(told), "no call is where it differs"
+    assert "--kind changed-pause` allows it in the guard" in failed.text
