@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
 from pytest_fluxrun.boundaries.mysql.answer import Answer
+from pytest_fluxrun.boundaries.mysql.coroutines import connecting, forget, nothing_live
 from pytest_fluxrun.boundaries.mysql.errors import leaves_closed
 from pytest_fluxrun.boundaries.mysql.given import Given
 from pytest_fluxrun.boundaries.mysql.knowledge import Knowledge
@@ -59,7 +60,7 @@ class AiomysqlBoundary(MysqlLibrary):
 
     def patches(self, module: Any) -> Iterable[Patch]:
         """What connects and what sends; of cursors, what knows the binds."""
-        yield Patch(module.Connection, "_connect", _connect)
+        yield Patch(module.Connection, "_connect", connecting(self, _KNOWLEDGE, _TOLD, _unplugged))
         yield Patch(module.Connection, "_execute_command", _execute_command)
         yield Patch(module.MySQLResult, "_finish_unbuffered_query", _finish_unbuffered_query)
         yield Patch(module.Cursor, "execute", _GIVEN.aexecute)
@@ -80,35 +81,9 @@ _GIVEN: Final = Given("_connection", lambda name, count: [f"SET @_{name}_{index}
 # -- connections
 
 
-def _connect(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    async def connect(self: Any) -> None:
-        session = crossing()
-        if session is None:
-            await original(self)
-            return
-
-        async def live() -> dict[str, Any]:
-            await original(self)
-            return _KNOWLEDGE.of(self)
-
-        def otherwise() -> dict[str, Any]:
-            told = {**_TOLD, "_charset": self._charset, "_encoding": self._encoding}
-            if self.autocommit_mode is False:
-                told["server_status"] = 0
-            return _KNOWLEDGE.kept(session, told)
-
-        call = Call(functools.partial(form, boundary.name, self._db, Asked("CONNECT")), otherwise)
-        told = await session.acall(boundary, call, live)
-        _KNOWLEDGE.noted(self, session)
-        if session.answers:
-            _KNOWLEDGE.tell(self, told)
-            self._reader, self._writer = PlayedReader(), UnpluggedWriter()
-            self._next_seq_id = 0
-            self._result = None
-            self.connected_time = self._loop.time()
-
-    return connect
+def _unplugged(connection: Any) -> None:
+    connection._reader, connection._writer = PlayedReader(), UnpluggedWriter()
+    connection.connected_time = connection._loop.time()
 
 
 def _execute_command(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -179,12 +154,12 @@ async def _replay(connection: Any, session: Any, call: Call, send: Callable[[], 
     if is_local(statement):
         call.otherwise = lambda: Answer.local(statement, connection.server_status)
     try:
-        answer = await session.acall(boundary, call, _nothing_live)
+        answer = await session.acall(boundary, call, nothing_live)
     except asyncio.CancelledError:
         connection._close_on_cancel()
         raise
     except Exception as error:
-        _forget(connection)
+        forget(connection)
         if leaves_closed(error):
             connection.close()
         raise
@@ -198,13 +173,7 @@ def _unplug(connection: Any) -> None:
     if not isinstance(connection._writer, UnpluggedWriter):
         parked = {**_KNOWLEDGE.of(connection), "_writer": connection._writer, "_reader": connection._reader}
         connection._writer, connection._reader = UnpluggedWriter(parked), PlayedReader()
-        _forget(connection)
-
-
-def _forget(connection: Any) -> None:
-    """Nothing of the answer before will be read."""
-    if connection._result is not None:
-        connection._result.unbuffered_active, connection._result = False, None
+        forget(connection)
 
 
 def _plug(connection: Any) -> None:
@@ -223,7 +192,3 @@ def _finish_unbuffered_query(original: Callable[..., Awaitable[None]]) -> Callab
         await original(self)
 
     return finish_unbuffered_query
-
-
-async def _nothing_live() -> Any:
-    raise AssertionError("a replay makes no live call")

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
 from pytest_fluxrun.boundaries.mysql.answer import Answer
+from pytest_fluxrun.boundaries.mysql.coroutines import connecting, forget, nothing_live
 from pytest_fluxrun.boundaries.mysql.errors import SERVER_LOST, leaves_closed
 from pytest_fluxrun.boundaries.mysql.given import Given
 from pytest_fluxrun.boundaries.mysql.knowledge import Knowledge
@@ -71,7 +72,8 @@ class AsyncmyBoundary(MysqlLibrary):
             yield Patch(module.Connection, "connect", _OLD.arefuse)
             yield Patch(module.Connection, "_execute_command", _OLD.arefuse)
             return
-        yield Patch(module.Connection, "connect", functools.partial(_connect, module._MySQLProtocol))
+        unplugged = functools.partial(_unplugged, module._MySQLProtocol)
+        yield Patch(module.Connection, "connect", connecting(self, _KNOWLEDGE, _TOLD, unplugged))
         yield Patch(module.Connection, "_execute_command", functools.partial(_execute_command, module._MySQLProtocol))
         yield Patch(module.Connection, "cursor", _cursor)
         yield Patch(module._MySQLProtocol, "buffer_updated", _buffer_updated)
@@ -176,36 +178,10 @@ def _seamed(factory: Any) -> Any:
 # -- connections
 
 
-def _connect(protocol: Any, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    async def connect(self: Any) -> None:
-        session = crossing()
-        if session is None:
-            await original(self)
-            return
-
-        async def live() -> dict[str, Any]:
-            await original(self)
-            return _KNOWLEDGE.of(self)
-
-        def otherwise() -> dict[str, Any]:
-            told = {**_TOLD, "_charset": self._charset, "_encoding": self._encoding}
-            if self.autocommit_mode is False:
-                told["server_status"] = 0
-            return _KNOWLEDGE.kept(session, told)
-
-        call = Call(functools.partial(form, boundary.name, self._db, Asked("CONNECT")), otherwise)
-        told = await session.acall(boundary, call, live)
-        _KNOWLEDGE.noted(self, session)
-        if session.answers:
-            _KNOWLEDGE.tell(self, told)
-            self._proto = protocol(asyncio.get_running_loop())
-            self._transport = _Unplugged(self._proto)
-            self._next_seq_id = 0
-            self._result = None
-            self._connected = True
-
-    return connect
+def _unplugged(protocol: Any, connection: Any) -> None:
+    connection._proto = protocol(asyncio.get_running_loop())
+    connection._transport = _Unplugged(connection._proto)
+    connection._connected = True
 
 
 def _execute_command(protocol: Any, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -315,12 +291,12 @@ async def _replay(connection: Any, session: Any, call: Call, send: Callable[[], 
     if is_local(statement):
         call.otherwise = lambda: Answer.local(statement, connection.server_status)
     try:
-        answer = await session.acall(boundary, call, _nothing_live)
+        answer = await session.acall(boundary, call, nothing_live)
     except asyncio.CancelledError:
         connection._close_on_cancel()
         raise
     except Exception as error:
-        _forget(connection)
+        forget(connection)
         if error.args[:1] == (SERVER_LOST,) and isinstance(connection._transport, _Unplugged):
             connection._transport.closed = protocol.eof = True  # it stays connected, and finds out when it next sends
         elif leaves_closed(error):
@@ -361,13 +337,7 @@ def _unplug(connection: Any, protocol: Any) -> None:
         parked = {**_KNOWLEDGE.of(connection), "_transport": connection._transport, "_proto": connection._proto}
         connection._proto = protocol(asyncio.get_running_loop())
         connection._transport = _Unplugged(connection._proto, parked)
-        _forget(connection)
-
-
-def _forget(connection: Any) -> None:
-    """Nothing of the answer before will be read."""
-    if connection._result is not None:
-        connection._result.unbuffered_active, connection._result = False, None
+        forget(connection)
 
 
 def _plug(connection: Any) -> None:
@@ -377,7 +347,3 @@ def _plug(connection: Any) -> None:
         for name, kept in plugged.parked.items():
             setattr(connection, name, kept)
         connection._result = None
-
-
-async def _nothing_live() -> Any:
-    raise AssertionError("a replay makes no live call")
