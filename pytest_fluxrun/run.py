@@ -6,8 +6,9 @@ Every `Value` here is the tagged JSON of `values`; offsets are nanoseconds since
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,11 @@ from pytest_fluxrun.values import Value
 __all__ = ["HandAnswer", "Interaction", "LaneSpec", "Orphan", "Read", "Readiness", "Recording", "Run", "Segment"]
 
 SCHEMA = 1
+
+T = TypeVar("T")
+_EARLIER: Final = b',"earlier":{'
+_AFTER_EARLIER: Final = b',"supplement":[],"answers":[]}'
+"""How each payload ends: a bundle's own run has neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,7 @@ class Run:
 
     def to_payload(self) -> bytes:
         """The JSON that a bundle's body holds, UTF-8."""
-        return orjson.dumps(self)
+        return orjson.dumps(self, default=_as_it_was)
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Run:
@@ -205,25 +211,92 @@ class Run:
             UnsupportedVersion: the payload was written by a newer FluxRun.
             DamagedBundle: it isn't a run.
         """
-        try:
-            document = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            raise DamagedBundle("the bundle's body isn't JSON", why=str(error)) from error
+        document, earlier = _parsed(payload)
         if isinstance(document, dict) and isinstance(document.get("schema"), int) and document["schema"] > SCHEMA:
             raise UnsupportedVersion(
                 f"the run has schema {document['schema']}",
                 why=f"this FluxRun reads schemas up to {SCHEMA}",
                 next_step="upgrade pytest-fluxrun here: `pip install -U pytest-fluxrun`",
             )
-        try:
-            return _adapter().validate_python(document)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise DamagedBundle("the bundle's body isn't a run", why=f"{place}: {first['msg']}") from error
+        run = _validated(_of_runs(), document)
+        return run if earlier is None else replace(run, earlier=earlier)
+
+
+class _Unread(Recording):
+    """A recording as its JSON, which is read when somebody first asks for a field of it.
+
+    What earlier runs had read is most of a payload, and replays that pass don't ask for it.
+
+    Raises:
+        DamagedBundle: on the first access, if the JSON isn't a recording.
+    """
+
+    __slots__ = ("json",)
+
+    def __init__(self, json: bytes) -> None:
+        _of_recordings()
+        object.__setattr__(self, "json", json)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field that isn't there yet: all are filled in."""
+        if name not in Recording.__dataclass_fields__:
+            raise AttributeError(name)
+        recording = _validated(_of_recordings(), _loads(self.json))
+        for field_name in Recording.__dataclass_fields__:
+            object.__setattr__(self, field_name, getattr(recording, field_name))
+        return getattr(recording, name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recording):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in Recording.__dataclass_fields__)
+
+    __hash__ = Recording.__hash__
+
+
+def _as_it_was(value: object) -> orjson.Fragment:
+    """For orjson: what was never read is written as it was."""
+    if isinstance(value, _Unread):
+        return orjson.Fragment(value.json)
+    raise TypeError
+
+
+def _parsed(payload: bytes) -> tuple[Any, _Unread | None]:
+    """The payload's JSON, and `earlier` unread where it could be left out; else it is in the JSON.
+
+    The cut is right if what is left is JSON: a member of that name deeper within would leave a brace open.
+    """
+    start = payload.find(_EARLIER)
+    if start >= 0 and payload.endswith(_AFTER_EARLIER):
+        value = start + len(_EARLIER) - 1
+        with suppress(DamagedBundle):
+            return _loads(payload[:start] + _AFTER_EARLIER), _Unread(payload[value : -len(_AFTER_EARLIER)])
+    return _loads(payload), None
+
+
+def _loads(json: bytes) -> Any:
+    try:
+        return orjson.loads(json)
+    except orjson.JSONDecodeError as error:
+        raise DamagedBundle("the bundle's body isn't JSON", why=str(error)) from error
+
+
+def _validated(adapter: TypeAdapter[T], document: Any) -> T:
+    try:
+        return adapter.validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DamagedBundle("the bundle's body isn't a run", why=f"{place}: {first['msg']}") from error
 
 
 @functools.cache
-def _adapter() -> TypeAdapter[Run]:
+def _of_runs() -> TypeAdapter[Run]:
     """Built on first use: it takes 20 ms, and a process that records reads no run."""
     return TypeAdapter(Run)
+
+
+@functools.cache
+def _of_recordings() -> TypeAdapter[Recording]:
+    """Built when a run is opened, never in a replay: pydantic reads the environment for it, which a replay answers."""
+    return TypeAdapter(Recording)

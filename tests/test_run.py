@@ -91,3 +91,48 @@ def test_run_of_a_newer_release_says_so():
         Run.from_payload(replace(run(), schema=99).to_payload())
     assert "99" in str(raised.value)
     assert isinstance(raised.value, BundleError)
+
+
+# -- what earlier runs had read
+
+
+def test_earlier_reads_survive_their_json_and_a_second_one() -> None:
+    """Also in a run that goes on to a child process before anybody has looked at them."""
+    written = replace(run({"earlier": {"deep": ',"earlier":{'}}), earlier=run("read before").recording)
+
+    again = Run.from_payload(Run.from_payload(written.to_payload()).to_payload())
+
+    assert written == again
+    assert written.to_payload() == again.to_payload()
+
+
+def test_earlier_reads_are_parsed_when_they_are_asked_for() -> None:
+    """They are most of a payload, and a replay that passes needs none: only who looks at them learns of damage."""
+    written = replace(run(), earlier=run().recording)
+    damaged = written.to_payload().replace(b',"earlier":{"wall_ns":17', b',"earlier":{"wall_ns":"a",".":17')
+
+    read = Run.from_payload(damaged)
+
+    assert read.recording == written.recording
+    assert read.earlier is not None
+    with pytest.raises(DamagedBundle, match="wall_ns"):
+        _ = read.earlier.interactions
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b",", b'"x'])
+def test_damage_around_earlier_reads_is_refused_at_once(end: bytes) -> None:
+    """What isn't theirs is read before the run is driven."""
+    whole = replace(run(), earlier=run().recording).to_payload()
+
+    with pytest.raises(DamagedBundle):
+        Run.from_payload(whole[:-1] + end)
+
+
+def test_earlier_reads_that_are_no_json_are_refused_when_asked_for() -> None:
+    """The signature is a trusted producer's, so that this is a fault in it."""
+    whole = replace(run(), earlier=run().recording).to_payload()
+    read = Run.from_payload(whole.replace(b',"earlier":{', b',"earlier":{{'))
+
+    assert read.earlier is not None
+    with pytest.raises(DamagedBundle, match="JSON"):
+        _ = read.earlier.reads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from pytest_fluxrun.naming import CallName
 from pytest_fluxrun.replaying.matching import Matcher
@@ -33,14 +34,31 @@ class Answers:
         interactions = () if preamble is None else preamble.interactions
         self.interactions = interactions
         self.matcher = Matcher(interactions, () if preamble is None else preamble.lanes)
-        self.earlier = () if earlier is None else earlier.interactions
-        self.earlier_matcher = Matcher(self.earlier, () if earlier is None else earlier.lanes)
+        self._earlier = earlier
         self.supplement = tuple(supplement)
         self.supplement_matcher = Matcher(self.supplement, (LaneSpec((), ()),))
         self._by_hand = tuple(by_hand)
         self._given: set[int] = set()
-        self.earlier_reads: Mapping[str, Mapping[str, list[Value]]] = {} if earlier is None else earlier.reads
         self.reads: Mapping[str, Mapping[str, list[Value]]] = {} if preamble is None else preamble.reads
+
+    @cached_property
+    def earlier(self) -> tuple[Interaction, ...]:
+        """What earlier runs had asked, read when something is looked for there; so are the two below.
+
+        Raises:
+            DamagedBundle: it can't be read.
+        """
+        return () if self._earlier is None else self._earlier.interactions
+
+    @cached_property
+    def earlier_matcher(self) -> Matcher:
+        """Finds in `earlier`."""
+        return Matcher(self.earlier, () if self._earlier is None else self._earlier.lanes)
+
+    @property
+    def earlier_reads(self) -> Mapping[str, Mapping[str, list[Value]]]:
+        """What earlier runs had read without a call."""
+        return {} if self._earlier is None else self._earlier.reads
 
     def by_hand(self, call: CallName) -> HandAnswer | None:
         """What the guard says of a call."""

@@ -17,7 +17,7 @@ from pytest_fluxrun import telemetry
 from pytest_fluxrun.boundary import Boundary, Call, Request, Session, Uncovered
 from pytest_fluxrun.context import LANE, Clock, Lane, entered
 from pytest_fluxrun.drift import Drift
-from pytest_fluxrun.errors import GuardError, UnrecordedCall
+from pytest_fluxrun.errors import BundleError, GuardError, UnrecordedCall
 from pytest_fluxrun.replaying.answers import Answers
 from pytest_fluxrun.replaying.finding import REPEATED, Finder, Played
 from pytest_fluxrun.replaying.missing import call_text, unrecorded
@@ -214,14 +214,24 @@ class Replayer:
 
     def read(self, source: str, key: str, live: Callable[[], Any]) -> Any:
         """The recorded values of (source, key) in order, then the last one again; live where there is none."""
-        known = (self.recording.reads, self.shared.reads, self.shared.earlier_reads)
-        values = next((found for reads in known if (found := reads.get(source, {}).get(key))), None)
+        values = self._known(source, key)
         if not values:
             return live()
         with self._lock:
             cursor = self._cursor.get((source, key), 0)
             self._cursor[source, key] = cursor + 1
         return decode(values[min(cursor, len(values) - 1)])
+
+    def _known(self, source: str, key: str) -> list[Value]:
+        """The recorded values of (source, key); what earlier runs read is looked at last, since it isn't parsed yet."""
+        for reads in (self.recording.reads, self.shared.reads):
+            if found := reads.get(source, {}).get(key):
+                return found
+        try:
+            return self.shared.earlier_reads.get(source, {}).get(key, [])
+        except BundleError as error:
+            with self._lock:
+                raise self._no_answer(f"{source} {key}", error) from error
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Keep what the replayed app logged, for comparison on request."""
@@ -316,16 +326,16 @@ class Replayer:
             raise self._lacking(boundary, call, lane, patient=patient and not effect and not self.preamble)
 
     def _recorded(self, boundary: Boundary[Any], call: Call, lane: Lane) -> tuple[Interaction, int] | None:
-        """What the finder finds; words of the guard that are no answer are latched as a miss. The lock is held."""
+        """What the finder finds; what is no answer or can't be read is latched as a miss. The lock is held."""
         try:
             return self._finder.find(boundary, call, lane)
-        except GuardError as error:
-            raise self._no_answer(boundary, call, error) from error
+        except (GuardError, BundleError) as error:
+            raise self._no_answer(call_text(boundary, call.form()), error) from error
 
-    def _no_answer(self, boundary: Boundary[Any], call: Call, error: GuardError) -> UnrecordedCall:
-        """Latch that the guard's words aren't an answer to a call. The lock is held."""
+    def _no_answer(self, asked: str, error: GuardError | BundleError) -> UnrecordedCall:
+        """Latch that the guard's words aren't an answer, or that earlier reads are damaged. The lock is held."""
         said = f"{error.what}: {error.why}"
-        self.missed.append(UnrecordedCall(said, asked=call_text(boundary, call.form()), next_step=error.next_step))
+        self.missed.append(UnrecordedCall(said, asked=asked, next_step=error.next_step))
         return self.missed[0]
 
     def _lacking(self, boundary: Boundary[Any], call: Call, lane: Lane, *, patient: bool) -> Exception:
@@ -372,7 +382,7 @@ class Replayer:
                 return boundary.load(interaction.answer, call)
         except GuardError as error:
             with self._lock:
-                raise self._no_answer(boundary, call, error) from error
+                raise self._no_answer(call_text(boundary, call.form()), error) from error
         finally:
             if position >= 0:
                 self._timeline.crossed(lane.path, lane.position, position)

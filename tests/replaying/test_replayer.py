@@ -20,6 +20,7 @@ from pytest_fluxrun.replaying.event_loop import VirtualLoop
 from pytest_fluxrun.replaying.replayer import Replayer
 from pytest_fluxrun.replaying.virtual_clock import VirtualClock
 from pytest_fluxrun.run import Interaction, LaneSpec, Recording
+from pytest_fluxrun.run import Run as StoredRun
 from pytest_fluxrun.values import dump_error, encode
 from tests.plain_boundary import PlainBoundary
 
@@ -443,6 +444,47 @@ def test_variable_that_only_an_earlier_run_read_has_its_value(virtual_loop):
 
     assert "fast" == run.replayer.read("environment", "MODE", lambda: "here")
     assert "here" == run.replayer.read("environment", "OTHER", lambda: "here")
+
+
+def unread(earlier: Recording, *, damaged: bool = False) -> Recording:
+    """What earlier runs had read as a bundle gives it: nobody has looked at it yet."""
+    payload = StoredRun("r", "p", "db", "function", None, None, recording(), earlier=earlier).to_payload()
+    if damaged:
+        payload = payload.replace(b'"earlier":{"wall_ns":', b'"earlier":{"no":')
+    again = StoredRun.from_payload(payload)
+    assert again.earlier is not None
+    return again.earlier
+
+
+def test_earlier_run_is_read_in_the_middle_of_a_replay(virtual_loop):
+    """Once a call finds nothing else."""
+    earlier = unread(recording(recorded("get", 2, answer="cached"), environment={"MODE": ["fast"]}))
+    run = Run(recording(), virtual_loop, None, earlier)
+
+    answers = [run.ask("get", 2), run.do(lambda: run.replayer.read("environment", "MODE", lambda: "here"))]
+
+    assert ["cached", "fast"] == answers
+    assert run.replayer.unrecorded is None
+
+
+def test_damaged_earlier_run_is_a_miss_that_is_kept(virtual_loop):
+    """Code that swallows it gets no other answer."""
+    run = Run(recording(), virtual_loop, None, unread(recording(recorded("get", 2, answer="cached")), damaged=True))
+
+    with pytest.raises(UnrecordedCall, match="isn't a run"):
+        run.replayer.read("environment", "MODE", lambda: "here")
+    with pytest.raises(UnrecordedCall, match="isn't a run"):
+        run.ask("get", 2)
+    assert "environment MODE" == run.replayer.unrecorded.asked
+
+
+def test_damaged_earlier_run_is_no_answer_to_a_call(virtual_loop):
+    """As where a variable was asked for."""
+    run = Run(recording(), virtual_loop, None, unread(recording(recorded("get", 2, answer="cached")), damaged=True))
+
+    with pytest.raises(UnrecordedCall, match="isn't a run"):
+        run.ask("get", 2)
+    assert "db db.get(2)" == run.replayer.unrecorded.asked
 
 
 def test_answer_that_is_given_again_takes_no_time(virtual_loop):
