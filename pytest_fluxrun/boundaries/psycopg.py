@@ -75,6 +75,7 @@ class PsycopgBoundary(Boundary[Answer]):
         from psycopg import connection, connection_async, generators, waiting
 
         reading, connecting = self._reading, self._connecting
+        loaded = _loaded()
         for name, wrap in (
             ("execute", self._exchanges.wrap_execute),
             ("send", reading.wrap_send),
@@ -87,7 +88,7 @@ class PsycopgBoundary(Boundary[Answer]):
             ("notifies", reading.wrap_notifies),
             ("connect", connecting.wrap_connect),
         ):
-            for owner in _holders(generators, name):
+            for owner in _holders(loaded, generators, name):
                 yield Patch(owner, name, wrap)
         for owner in (module.Connection, module.AsyncConnection):
             yield Patch(owner, "wait", connecting.wrap_wait)
@@ -110,9 +111,10 @@ class PsycopgBoundary(Boundary[Answer]):
         yield Patch(_connection_base.BaseConnection, "cancel", Reading.wrap_cancel)
         for owner in (module.Connection, module.AsyncConnection):
             yield Patch(owner, "cancel_safe", Reading.wrap_cancel)
-        for owner in _holders(_transformer, "Transformer"):
+        loaded = _loaded()
+        for owner in _holders(loaded, _transformer, "Transformer"):
             yield Patch(owner, "Transformer", twins.transformers)
-        for owner in _holders(pq, "Escaping"):
+        for owner in _holders(loaded, pq, "Escaping"):
             yield Patch(owner, "Escaping", twins.escaping)
         for name in _COPY_FORMATS:
             yield Patch(_copy_base, name, twins.by_transformer(name))
@@ -166,13 +168,17 @@ def _mixin(cls: type, name: str) -> type:
     return next(base for base in cls.__mro__ if name in vars(base))
 
 
-def _holders(module: Any, name: str) -> Iterator[Any]:
-    """The modules of psycopg's that hold a function under its name: each has imported it for itself."""
+def _loaded() -> list[Any]:
+    """The modules of psycopg that are imported, but for the one that asks for its own class."""
+    modules = list(sys.modules.items())
+    return [owner for key, owner in modules if key.startswith("psycopg.") and key != "psycopg._py_transformer"]
+
+
+def _holders(loaded: Iterable[Any], module: Any, name: str) -> Iterator[Any]:
+    """The modules that hold a function under its name: each has imported it for itself."""
     held = vars(module)[name]
     original = getattr(held, "__wrapped__", held)
-    for key, owner in list(sys.modules.items()):
-        if not key.startswith("psycopg.") or key == "psycopg._py_transformer":  # that one asks for its own class
-            continue
+    for owner in loaded:
         found = vars(owner).get(name)
         if found is not None and getattr(found, "__wrapped__", found) is original:
             yield owner

@@ -289,6 +289,15 @@ class FileOutside:
 sys.addaudithook(FileOutside._audit)
 
 
+@pytest.fixture(scope="session")
+def psycopg_schema(postgres_port: int) -> Iterator[Any]:
+    """What `Postgres` takes: made once, as its tables are filled anew for each test."""
+    from tests.boundaries.psycopg_outside import prepared_schema
+
+    with prepared_schema(postgres_port) as direct:
+        yield direct
+
+
 @pytest.fixture
 def http_outside() -> Iterator[HttpOutside]:
     outside = HttpOutside()

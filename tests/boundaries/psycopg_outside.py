@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any, ClassVar
 
-import psycopg
+import psycopg2
 
-from pytest_fluxrun.context import entered
-from pytest_fluxrun.testing.live_hits import CountsLiveHits
 from tests.boundaries.forwarded import Forwarded
 
 SCHEMA = f"fx_psycopg_{os.getpid()}"
@@ -19,6 +19,11 @@ CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, price numeric(10, 2),
 CREATE TABLE note (id serial PRIMARY KEY, text text UNIQUE, item_id int REFERENCES item (id));
 CREATE FUNCTION warn(text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'beware: %', $1; RETURN 1; END $$;
 """
+_STATE = """
+BEGIN;
+LOCK item, note IN ACCESS EXCLUSIVE MODE;
+SELECT (SELECT array_agg(item::text ORDER BY ctid) FROM item), (SELECT count(*) FROM note), is_called FROM note_id_seq
+"""
 _ROWS = """
 TRUNCATE item, note RESTART IDENTITY;
 INSERT INTO item VALUES (1, 'one', 1.50, '\\x01', '2024-01-02 03:04:05+01'), (2, 'zwei – ü', 2.25, NULL, NULL),
@@ -26,38 +31,62 @@ INSERT INTO item VALUES (1, 'one', 1.50, '\\x01', '2024-01-02 03:04:05+01'), (2,
 """
 
 
+@contextmanager
+def prepared_schema(target: int) -> Iterator[Any]:
+    """The schema with its types and tables, for the length of a block.
+
+    Args:
+        target: the server's port.
+
+    Yields:
+        A connection past every port, by a driver that isn't under test: what `Postgres` takes.
+    """
+    settings = f"host=127.0.0.1 port={target} user=postgres dbname=test options='-c search_path={SCHEMA},public'"
+    with closing(psycopg2.connect(settings)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
+            cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA};" + _TYPES)
+        yield connection
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
 class Postgres(Forwarded):
     """An Outside: a server whose tables `reset` fills anew.
 
     Args:
-        target: the server's port.
+        direct: of `prepared_schema`.
     """
 
-    def __init__(self, target: int) -> None:
-        super().__init__(target)
+    _filled: ClassVar[Any] = None
+    """What the tables hold once they are filled."""
+
+    def __init__(self, direct: Any) -> None:
+        super().__init__(direct.info.port)
+        self._direct = direct
         self.schema = SCHEMA
-        self._own = f"host=127.0.0.1 port={target} user=postgres dbname=test"
         self.dsn = f"host=127.0.0.1 port={self.port} user=postgres dbname=test options='-c search_path={SCHEMA},public'"
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/test?options=-csearch_path%3D{SCHEMA},public"
-        self.run(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA};" + _TYPES)
         self.reset()
 
     def reset(self) -> None:
-        """The rows as every exercise finds them."""
-        self.run(_ROWS)
+        """The rows as every exercise finds them: most leave them so, and to fill a table anew is to write files.
 
-    def take_away(self) -> None:
-        """Close the port, and wait until what was just being sent has been counted."""
-        super().take_away()
-        CountsLiveHits.settle(self)
+        It waits for the transactions that are under way, as a connection that was lost may still end with its own.
+        """
+        if self._state() != Postgres._filled:
+            self.run(_ROWS)
+            Postgres._filled = self._state()
 
-    def run(self, sql: str) -> Any:
-        """Ask the server itself, past the port and outside of every run."""
-        with entered(None), psycopg.connect(self._own, autocommit=True) as connection:
-            connection.execute(f"SET search_path = {SCHEMA}, public")
-            return connection.execute(sql)
+    def _state(self) -> Any:
+        with self._direct.cursor() as cursor:
+            cursor.execute(_STATE)
+            state = cursor.fetchone()
+            cursor.execute("COMMIT")
+        return state
 
-    def drop(self) -> None:
-        """Leave nothing behind."""
-        self.take_away()
-        self.run(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    def run(self, sql: str) -> None:
+        """Have the server itself do something, past the port and outside of every run."""
+        with self._direct.cursor() as cursor:
+            cursor.execute(sql)

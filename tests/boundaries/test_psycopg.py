@@ -33,11 +33,11 @@ class PsycopgContract(BoundaryContract):
             patching.install(self.boundary.replay_patches(import_module(name)))
 
     @pytest.fixture
-    def outside(self, postgres_port: int) -> Iterator[Any]:
+    def outside(self, psycopg_schema: Any) -> Iterator[Any]:
         """A PostgreSQL behind a port of its own."""
-        outside = Postgres(postgres_port)
+        outside = Postgres(psycopg_schema)
         yield outside
-        outside.drop()
+        outside.close()
 
 
 class TestPsycopg(PsycopgContract):

@@ -44,11 +44,11 @@ def seams() -> Iterator[None]:
 
 
 @pytest.fixture
-def outside(seams: None, postgres_port: int) -> Iterator[Postgres]:
+def outside(seams: None, psycopg_schema: Any) -> Iterator[Postgres]:
     """A PostgreSQL behind a port of its own."""
-    outside = Postgres(postgres_port)
+    outside = Postgres(psycopg_schema)
     yield outside
-    outside.drop()
+    outside.close()
 
 
 @pytest.mark.parametrize("exercise", ["pool", "pool_checked", "pool_shared"])

@@ -105,8 +105,16 @@ class Project:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def replay(self, *arguments: str, **variables: str) -> Suite:
-        """Replay with pytest: every run, or those whose node ids are given."""
+    def replay(self, *arguments: str, plugins: Sequence[str] = (), **variables: str) -> Suite:
+        """Replay with pytest, FluxRun and the plugins named: every run, or those whose node ids are given."""
+        named = [word for plugin in ("fluxrun", *plugins) for word in ("-p", plugin)]
+        return self._replay(*named, *arguments, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **variables)
+
+    def replay_with_everything(self, *arguments: str, **variables: str) -> Suite:
+        """Likewise, with every plugin that is installed, pytest-randomly too unless told."""
+        return self._replay(*arguments, **variables)
+
+    def _replay(self, *arguments: str, **variables: str) -> Suite:
         report = self.root / f"report-{time.monotonic_ns()}.xml"
         options = ["--fluxrun-dir=runs", f"--junitxml={report.name}", "-p", "no:cacheprovider", "-q"]
         done = self.python("-m", "pytest", *options, *arguments, **variables)

@@ -228,9 +228,7 @@ def test_runs_replay_with_the_server_stopped(mixture: Mixture) -> None:
     """A sample that uses every carrier matches, one after the other in one process."""
     placed = mixture.project.placed()
     sample = placed[:: len(placed) // _REPLAYED]
-    suite = mixture.project.replay(
-        "-p", "no:randomly", *node_ids(sample), UPSTREAM=(mixture.project.root / "upstream.url").read_text()
-    )
+    suite = mixture.project.replay(*node_ids(sample), UPSTREAM=(mixture.project.root / "upstream.url").read_text())
 
     assert suite.exit_code == 0, suite.told
     assert {"match": len(sample)} == suite.verdicts

@@ -137,7 +137,7 @@ def test_every_run_matches_in_random_order_and_nothing_goes_out(
     """In one process, with no server anywhere: nobody knocks where they were, the failures fail as they did."""
     with ExitStack() as stack:
         doors = [stack.enter_context(Door(port)) for port in _recorded_ports(clinic)]
-        suite = clinic.replay("-p", "randomly", **_nowhere(clinic))
+        suite = clinic.replay_with_everything("-p", "randomly", **_nowhere(clinic))
     knocks = sum(door.knocks for door in doors)
     record_property(LIVE_HITS, knocks)
 

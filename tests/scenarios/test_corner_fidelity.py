@@ -16,7 +16,7 @@ from tests.scenarios.service import Door, Project, Suite
 def replayed(corner: Project) -> tuple[Suite, int]:
     """Every run, replayed once, and how often somebody knocked where the server was."""
     with Door(int((corner.root / "upstream.url").read_text().rpartition(":")[2])) as door:
-        suite = corner.replay("-p", "no:randomly")
+        suite = corner.replay_with_everything("-p", "no:randomly")
     return suite, door.knocks
 
 
@@ -56,5 +56,5 @@ def test_runs_replay_to_their_outcome(
 
 def test_order_of_the_runs_does_not_matter(corner: Project) -> None:
     """In another order and with other hashes all match."""
-    suite = corner.replay("-p", "randomly", "-p", "no:cacheprovider", "-p", "xdist", "-n", "2", PYTHONHASHSEED="7")
+    suite = corner.replay("-n", "2", plugins=("randomly", "xdist"), PYTHONHASHSEED="7")
     assert suite.verdicts == {"match": len(suite.cases)}, suite.told

@@ -92,7 +92,7 @@ def test_every_run_replays_with_everything_out_of_reach(
     freight: Project, runs: dict[str, Run], doors: list[Door], record_property: Callable[[str, object], None]
 ) -> None:
     """In one process and a random order: each comes to its own outcome, and nobody knocks where the servers were."""
-    suite = freight.replay(*REPLAY, "-p", "randomly", **VARIABLES, **unreachable())
+    suite = freight.replay_with_everything(*REPLAY, "-p", "randomly", **VARIABLES, **unreachable())
 
     knocks = [door.knocks for door in doors]
     record_property(LIVE_HITS, sum(knocks))

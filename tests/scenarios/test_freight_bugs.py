@@ -19,7 +19,7 @@ from tests.scenarios.developing import Developer, name_environment, suggested
 from tests.scenarios.freight_bugs import BUGS, Bug
 from tests.scenarios.freight_services import development, unreachable
 from tests.scenarios.service import Case, Door, Project, server
-from tests.scenarios.test_freight import REPLAY, VARIABLES, freight, request_of, runs
+from tests.scenarios.test_freight import VARIABLES, freight, request_of, runs
 
 __all__ = ["freight", "runs"]
 
@@ -77,7 +77,7 @@ def _fix(bug: Bug, run: Run) -> dict[str, Any]:
 
 
 def _replayed(project: Project, found: dict[str, Placed]) -> dict[str, Case]:
-    suite = project.replay(*REPLAY, "-p", "no:randomly", "--fluxrun-no-confirm", **VARIABLES, **unreachable())
+    suite = project.replay("--fluxrun-no-confirm", **VARIABLES, **unreachable())
     return {name: next(c for c in suite.cases if placed.run_id in c.name) for name, placed in found.items()}
 
 

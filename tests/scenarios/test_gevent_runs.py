@@ -101,7 +101,7 @@ def test_each_run_holds_its_own_calls_in_lanes(recorded: Project) -> None:
 
 def test_runs_replay_without_gevents_patches(recorded: Project) -> None:
     """Greenlets are unpatched ones there, threads real ones."""
-    suite = recorded.replay("-p", "no:randomly", **_upstream(recorded))
+    suite = recorded.replay(**_upstream(recorded))
 
     assert {"match": 3} == suite.verdicts, suite.output
 
@@ -112,7 +112,7 @@ def test_module_that_patches_when_it_is_imported_is_refused(recorded: Project, c
     service = project.root / "fleet.py"
     service.write_text(f"from gevent import monkey; monkey.patch_all()\n{service.read_text()}")
 
-    suite = project.replay("-p", "no:randomly", **_upstream(project))
+    suite = project.replay(**_upstream(project))
 
     assert {"unready": 3} == suite.verdicts, suite.output
     assert {"error"} == {case.result for case in suite.cases}

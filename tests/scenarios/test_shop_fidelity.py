@@ -134,7 +134,7 @@ def test_every_run_matches_and_nothing_goes_out(
     """With the payment server stopped and the database deleted: nobody knocks at its port, no file appears."""
     port = int((shop.root / "payments.url").read_text().rpartition(":")[2])
     with Door(port) as door:
-        suite = shop.replay("-p", "no:randomly")
+        suite = shop.replay_with_everything("-p", "no:randomly")
     _green(suite, len(runs))
     record_property(LIVE_HITS, door.knocks)
     assert door.knocks == 0
@@ -153,14 +153,14 @@ def test_bodies_are_the_same_bytes(shop: Project, runs: dict[str, Run]) -> None:
 
 def test_two_workers_in_random_order_with_other_hashes(shop: Project, runs: dict[str, Run]) -> None:
     """`-n 2`, pytest-randomly, and a hash seed that isn't the recording's."""
-    suite = shop.replay("-n", "2", "-p", "randomly", "-p", "xdist", "-p", "no:cacheprovider", PYTHONHASHSEED="12345")
+    suite = shop.replay("-n", "2", plugins=("randomly", "xdist"), PYTHONHASHSEED="12345")
     _green(suite, len(runs))
 
 
 def test_a_year_later_in_random_order(shop: Project, runs: dict[str, Run]) -> None:
     """By the clock of the whole process; the app still sees the recorded time, or webhooks would expire."""
     (shop.root / "later.py").write_text(_LATER)
-    suite = shop.replay("-s", "-p", "later", "-p", "randomly", PYTHONHASHSEED="54321")
+    suite = shop.replay("-s", plugins=("later", "randomly"), PYTHONHASHSEED="54321")
     _green(suite, len(runs))
     recorded = {int(str(run.recording.wall_ns)[:10]) for run in runs.values()}
     assert f"the year was {_year(max(recorded)) + 1}" in suite.output
@@ -183,7 +183,7 @@ def test_without_the_extension_only_datetime_now_differs(tmp_path: Path) -> None
     """`FLUXRUN_PURE=1` on both sides: `datetime.now()` isn't recorded there, and the runs that store it say so."""
     project = Project(tmp_path / "shop")
     record_shop(project.root, "browse", "draw", "mistype", FLUXRUN_PURE="1")
-    suite = project.replay("-p", "no:randomly", "--fluxrun-no-confirm", FLUXRUN_PURE="1")
+    suite = project.replay("--fluxrun-no-confirm", FLUXRUN_PURE="1")
     red = [case.properties["fluxrun.first_divergence"] for case in suite.cases if case.result != "passed"]
     assert len(suite.cases) - len(red) >= 45, suite.told
     assert [line for line in red if not _A_MOMENT.search(line)] == []

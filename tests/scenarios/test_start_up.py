@@ -75,7 +75,6 @@ async def health():
 app = fluxrun.instrument(api)
 '''
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-IN_ORDER = ("-p", "no:randomly")
 HEADERS = {
     "/price/1": {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"},
     "/price/3": {"traceparent": f"00-{TRACE}-00f067aa0ba902b8-01", "x-request-id": "order-17.b"},
@@ -199,7 +198,7 @@ def test_each_run_is_replayed_on_the_start_up_of_its_own_process(
     recorded: Project, order: int, options: tuple[str, ...]
 ) -> None:
     """Two rates, two regions, two boot ids, two times of start: all match in one session, whichever comes first."""
-    suite = recorded.replay(*IN_ORDER, *node_ids(recorded.placed()[::order]), *options)
+    suite = recorded.replay(*node_ids(recorded.placed()[::order]), *options, plugins=("xdist",))
 
     assert suite.exit_code == 0, suite.output
     assert {"match": len(recorded.placed())} == suite.verdicts
@@ -212,7 +211,7 @@ def test_a_failure_that_start_up_decides_is_no_fix_on_the_app_of_another_process
     for guard in project.runs.glob(f"*{failed.id}.guard.toml"):
         guard.unlink()
 
-    suite = project.replay(*IN_ORDER)
+    suite = project.replay()
 
     assert {"match": len(project.placed()) - 1, "reproduced": 1} == suite.verdicts
     (told,) = [case.text for case in suite.cases if case.properties["fluxrun.verdict"] == "reproduced"]

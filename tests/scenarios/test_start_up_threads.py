@@ -114,7 +114,7 @@ def test_a_thread_that_polls_for_ever_is_answered_and_disturbs_no_run(
 ) -> None:
     """Its flags are those of its own process; nobody asks the server; how often it polled is no drift."""
     with Door(int((recorded.root / "port").read_text())) as door:
-        suite = recorded.replay(*options)
+        suite = recorded.replay(*options, plugins=("xdist",))
 
     assert 0 == suite.exit_code, suite.output
     assert {"match": len(recorded.placed())} == suite.verdicts
