@@ -14,6 +14,7 @@ from pytest_fluxrun.cli.console import plural, styled
 from pytest_fluxrun.cli.issues import group
 from pytest_fluxrun.cli.project import Project, directories_option
 from pytest_fluxrun.cli.replay import pytest_line, replay_once
+from pytest_fluxrun.cli.require import enlist
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.errors import FluxRunError, GuardError, RunNotFound
 from pytest_fluxrun.execution.stage import Shown
@@ -198,3 +199,5 @@ def _show(project: Project, change: _Change, *, dry_run: bool) -> None:
     for line in unified_diff(change.before, to_toml(change.guard), project.shown(path)):
         colour = {"+": "green", "-": "red"}.get(line[:1], "")
         click.echo(f"  {styled(printable(line), colour)}".rstrip())
+    if not dry_run:
+        enlist(project, change.placed)

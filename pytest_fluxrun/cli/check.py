@@ -16,6 +16,7 @@ from pytest_fluxrun.cli.key_check import check_keys
 from pytest_fluxrun.cli.machine_check import check_machine
 from pytest_fluxrun.cli.orphan_check import check_orphans
 from pytest_fluxrun.cli.project import Project, directories_option
+from pytest_fluxrun.cli.pytest_check import check_pytest
 from pytest_fluxrun.config import Settings, setting_origins
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.judgement.corpus import Placed, scan
@@ -121,6 +122,7 @@ _SECTIONS: Final[dict[str, Callable[[Project], Iterator[Finding]]]] = {
     "store": _store,
     "runs": _runs,
     "calls": check_orphans,
+    "pytest": check_pytest,
     "machine": check_machine,
     "entries": check_app,
 }

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.cli.replay import pytest_line, replay_once
+from pytest_fluxrun.cli.require import enlist
 from pytest_fluxrun.cli.why import own_judgement
 from pytest_fluxrun.errors import EntryNotFound, GuardError, RunNotReady, SettingsError
 from pytest_fluxrun.execution.stage import Replayed
@@ -57,6 +58,7 @@ def command(*, run: str, directories: tuple[Path, ...], **options: Any) -> None:
 
     The run is replayed first: where it comes to its own recorded outcome, the guard says on which release. An existing
     guard keeps whatever isn't named here. Without an option a failed run expects a fix, another its recorded outcome.
+    Where the directory has a guards.txt, the guard is put on it.
     """
     project = Project.current(directories)
     placed = project.find(run)
@@ -192,4 +194,5 @@ def _tell(project: Project, run: Run, placed: Placed, guard: Guard, unproven: st
     click.echo(f"wrote {project.shown(path)}")
     for line in path.read_text(encoding="utf-8").splitlines():
         click.echo(f"  {line}".rstrip())
+    enlist(project, placed)
     click.echo(f"next: {pytest_line(project, placed)}")

@@ -16,6 +16,7 @@ from pytest_fluxrun.bundle import Token
 from pytest_fluxrun.cli.console import styled
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.cli.replay import pytest_line, stage_for
+from pytest_fluxrun.cli.require import enlist
 from pytest_fluxrun.cli.token_file import read_token
 from pytest_fluxrun.environments import environment_named, only_environment
 from pytest_fluxrun.errors import FluxRunError, KeyFileError
@@ -87,6 +88,7 @@ def _written(project: Project, placed: Placed, extension: _Extension, guard: Gua
     if update:
         guard = guard.model_copy(update=update)
         write_guard(placed.guard_file, guard)
+        enlist(project, placed)
     return guard
 
 

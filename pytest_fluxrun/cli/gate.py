@@ -1,4 +1,4 @@
-"""`fluxrun gate`: judge a report, or a command by the report that its pytest writes: an exit code alone won't do."""
+"""`fluxrun gate`: judge reports, or a command by the report that its pytest writes: an exit code alone won't do."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pytest_fluxrun.errors import FluxRunError, SettingsError
 from pytest_fluxrun.judgement.requirement import Listed, Requirement, listed_in
 from pytest_fluxrun.report.comparison import problems, refuse_unfinished, regressions
 from pytest_fluxrun.report.document import Report, read_report
+from pytest_fluxrun.report.shards import Shard, duplicates, together
 
 __all__ = ["command"]
 
@@ -28,38 +29,56 @@ _MOST: Final = 20
 @click.command("gate")
 @click.option(
     "--baseline",
+    "baselines",
     type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
     metavar="REPORT",
-    help="The report to compare with: only what got worse since fails.",
+    help="The report to compare with: only what got worse since fails. Repeat it for shards.",
 )
 @click.option("--require", metavar="N|all|IDS", help="What must have been replayed.  [default: see the reference]")
 @directories_option
-@click.argument("words", nargs=-1, required=True, metavar="REPORT | -- COMMAND...", type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="REPORT... | -- COMMAND...", type=click.UNPROCESSED)
 def command(
-    *, baseline: Path | None, require: str | None, directories: tuple[Path, ...], words: tuple[str, ...]
+    *, baselines: tuple[Path, ...], require: str | None, directories: tuple[Path, ...], words: tuple[str, ...]
 ) -> None:
-    """Judge REPORT, a file of --fluxrun-report=out.json; or run COMMAND, whose pytest writes one, and judge that."""
+    """Judge REPORT, a file of --fluxrun-report=out.json; or run COMMAND, whose pytest writes one, and judge that.
+
+    Several reports are shards: sessions of one project and one environment, each of which replayed a part of the runs.
+    """
     project = Project.current(directories)
     requirement, listed = _required(project, require)
-    if len(words) == 1 and words[0].endswith(".json"):
-        path = Path(words[0])
-        report = read_report(path)
-        refuse_unfinished(report, str(path))
-    elif baseline is not None:
+    if all(word.endswith(".json") for word in words):
+        shards = _read(map(Path, words))
+    elif baselines:
         raise SettingsError(
             "--baseline compares two reports",
             why=f"{words[0]!r} is a command, whose other tests a report doesn't hold",
             next_step="run it with --fluxrun-report=out.json first, then `fluxrun gate --baseline main.json out.json`",
         )
     else:
-        report = _report_of(words)
-    if baseline is None:
-        found = list(problems(report, requirement, listed))
+        shards = [(shlex.join(words), _report_of(words))]
+    report = together(shards)
+    found = list(duplicates(shards))
+    if baselines:
+        before = _read(baselines)
+        found += [*duplicates(before), *regressions(together(before), report)]
+        asked = f"compared with {', '.join(map(str, baselines))}"
     else:
-        before = read_report(baseline)
-        refuse_unfinished(before, str(baseline))
-        found = list(regressions(before, report))
-    _conclude(report, found, requirement, baseline)
+        found += problems(shards, requirement, listed)
+        asked = f"required: {requirement}"
+    _conclude(report, found, f"{asked}; {len(shards)} reports" if len(shards) > 1 else asked)
+
+
+def _read(paths: Iterable[Path]) -> list[Shard]:
+    """Reports by the names of their files.
+
+    Raises:
+        FluxRunError: one can't be read, or is of a session that didn't come to its end.
+    """
+    shards = [(str(path), read_report(path)) for path in paths]
+    for name, report in shards:
+        refuse_unfinished(report, name)
+    return shards
 
 
 def _required(project: Project, given: str | None) -> tuple[Requirement, Sequence[Listed]]:
@@ -103,14 +122,12 @@ def _report_of(command_line: Sequence[str]) -> Report:
         return report
 
 
-def _conclude(report: Report, found: Iterable[str], requirement: Requirement, baseline: Path | None) -> None:
-    lines = list(found)
+def _conclude(report: Report, lines: Sequence[str], asked: str) -> None:
     for line in lines[:_MOST]:
         click.echo(line)
     if len(lines) > _MOST:
         click.echo(f"… and {len(lines) - _MOST} more")
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(report.session.verdicts.items())) or "none"
-    asked = f"compared with {baseline}" if baseline is not None else f"required: {requirement}"
     word = styled("red", "red", bold=True) if lines else styled("green", "green", bold=True)
     click.echo(f"gate: {word}: {plural(len(report.runs), 'run')}: {counts}; {asked}")
     if lines:

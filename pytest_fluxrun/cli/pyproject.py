@@ -1,4 +1,4 @@
-"""What `fluxrun init` reads in a `pyproject.toml` and adds at its end. Nothing that is in a file is ever changed."""
+"""What commands read in a `pyproject.toml`, and `init` adds at its end. Nothing that is in a file is ever changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pytest_fluxrun.config import project_root
 from pytest_fluxrun.errors import SettingsError
 
-__all__ = ["append_lines", "default_name", "project_directory", "tool_table"]
+__all__ = ["append_lines", "default_name", "project_directory", "read_toml", "tool_table"]
 
 
 def project_directory(start: Path) -> Path:
@@ -28,23 +28,28 @@ def project_directory(start: Path) -> Path:
 
 def tool_table(pyproject: Path) -> Any:
     """`[tool.fluxrun]` of a file, or None where it or the file is missing."""
-    return _read_toml(pyproject).get("tool", {}).get("fluxrun")
+    return read_toml(pyproject).get("tool", {}).get("fluxrun")
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content; {} where there is no such file.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
-            f"{path} can't be read", why=str(error), next_step="repair the file, then run `fluxrun init` again"
+            f"{path} can't be read", why=str(error), next_step="repair the file, then run the command again"
         ) from error
 
 
 def default_name(root: Path) -> str:
     """The name in pyproject.toml or of the directory, as a project may be called."""
-    found = _read_toml(root / "pyproject.toml").get("project", {}).get("name") or root.name
+    found = read_toml(root / "pyproject.toml").get("project", {}).get("name") or root.name
     return re.sub(r"[^a-z0-9._-]+", "-", str(found).lower()).lstrip("._-")[:64] or "app"
 
 

@@ -8,10 +8,11 @@ import click
 
 from pytest_fluxrun.cli.console import plural
 from pytest_fluxrun.cli.project import Project, directories_option
-from pytest_fluxrun.judgement.guard_list import LIST_NAME, write_list
+from pytest_fluxrun.judgement.corpus import Placed
+from pytest_fluxrun.judgement.guard_list import LIST_NAME, add_to_list, write_list
 from pytest_fluxrun.judgement.requirement import listed_in
 
-__all__ = ["command"]
+__all__ = ["command", "enlist"]
 
 
 @click.command("require")
@@ -32,3 +33,13 @@ def command(*, directories: tuple[Path, ...]) -> None:
                 click.echo(f"  {sign} {name}")
     click.echo("  next:    commit it, and set in the ini file of pytest: fluxrun_require = all")
     click.echo("           required_plugins = pytest-fluxrun   makes pytest refuse to run without the plugin")
+
+
+def enlist(project: Project, placed: Placed) -> None:
+    """Put a guard that a command has written on guards.txt, where its directory has one that lacks it, and say so.
+
+    Raises:
+        GuardError: the list can't be used; the guard is written.
+    """
+    if add_to_list(placed.directory, placed.name):
+        click.echo(f"added to {project.shown(placed.directory / LIST_NAME)}: commit it with the guard")

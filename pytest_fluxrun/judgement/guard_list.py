@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_fluxrun.errors import GuardError
 
-__all__ = ["LIST_NAME", "read_list", "write_list"]
+__all__ = ["LIST_NAME", "add_to_list", "read_list", "write_list"]
 
 LIST_NAME: Final = "guards.txt"
 _NAME = re.compile(r"\S+-[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -42,9 +42,32 @@ def read_list(directory: Path) -> frozenset[str] | None:
 
 def write_list(directory: Path, names: Iterable[str]) -> None:
     """Write a directory's list, sorted, in one step."""
+    _replace(directory / LIST_NAME, _HEAD + "".join(f"{name}\n" for name in sorted(set(names))))
+
+
+def add_to_list(directory: Path, name: str) -> bool:
+    """Put a name on a directory's list, where there is one that lacks it; its other lines, comments too, stay.
+
+    Returns:
+        Whether it was added.
+
+    Raises:
+        GuardError: the list can't be used.
+    """
+    names = read_list(directory)
+    if names is None or name in names:
+        return False
     path = directory / LIST_NAME
-    beside = path.with_name(f"{LIST_NAME}.part")
-    beside.write_text(_HEAD + "".join(f"{name}\n" for name in sorted(set(names))), encoding="utf-8", newline="\n")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    later = (index for index, line in enumerate(lines) if line.partition("#")[0].strip() > name)
+    lines.insert(next(later, len(lines)), name)
+    _replace(path, "".join(f"{line}\n" for line in lines))
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(text, encoding="utf-8", newline="\n")
     os.replace(beside, path)
 
 

@@ -1,4 +1,4 @@
-"""What a report says to a gate, alone or beside the report of another session. Pure."""
+"""What reports say to a gate, alone or beside the report of an earlier session. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.judgement.requirement import Ended, Listed, Requirement, unmet
 from pytest_fluxrun.report.document import Report, ReportedRun
+from pytest_fluxrun.report.shards import Shard
 
 __all__ = ["problems", "refuse_unfinished", "regressions"]
 
@@ -29,22 +30,30 @@ def refuse_unfinished(report: Report, name: str) -> None:
         )
 
 
-def problems(report: Report, requirement: Requirement, listed: Sequence[Listed]) -> Iterator[str]:
-    """Why a complete report isn't green, one line each; nothing where it is.
+def problems(shards: Sequence[Shard], requirement: Requirement, listed: Sequence[Listed]) -> Iterator[str]:
+    """Why complete reports, each of a part of the runs, aren't green, one line each; nothing where they are.
 
     Args:
-        requirement: what must have been replayed.
+        shards: one for a session that wasn't split.
+        requirement: what must have been replayed, in any of them.
         listed: the run directories, for a requirement of all guards.
     """
+    for name, report in shards:
+        yield from _own_problems(report, f"{name}: " if len(shards) > 1 else "")
+    ended = {run.run_id: _ended(run) for _, report in shards for run in report.runs}
+    lacking = unmet(requirement, ended, listed)
+    if lacking and lacking not in [report.session.gate for _, report in shards]:
+        yield lacking
+
+
+def _own_problems(report: Report, where: str) -> Iterator[str]:
+    """What one session says of itself."""
     red = [run for run in report.runs if _ended(run) in (Ended.FAILED, Ended.UNREADY)]
     yield from (_line("not green", run) for run in red)
     if report.session.gate:
-        yield report.session.gate
-    lacking = unmet(requirement, {run.run_id: _ended(run) for run in report.runs}, listed)
-    if lacking and lacking != report.session.gate:
-        yield lacking
-    if not red and not report.session.gate and report.session.exit_status:
-        yield f"pytest's exit code was {report.session.exit_status}: something else than a run failed."
+        yield f"{where}{report.session.gate}"
+    elif not red and report.session.exit_status:
+        yield f"{where}pytest's exit code was {report.session.exit_status}: something else than a run failed."
 
 
 def regressions(baseline: Report, report: Report) -> Iterator[str]:

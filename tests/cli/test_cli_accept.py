@@ -45,19 +45,23 @@ def test_one_call_is_allowed_as_it_was_seen(orders: Kiosk) -> None:
     orders.edit("service.py", *_CHANGED)
     run = orders.bundle("order").stem[-26:]
 
+    listed = orders.write("runs/guards.txt", "")
     dry = accept(orders, run, "--call", "3", "--dry-run")
+    unlisted = listed.read_text()
     untouched = read_guard(guard)
     output = accept(orders, run, "--call", "3")
 
     assert ("INC-7", ()) == (untouched.title, untouched.drift.allow)
     assert ("INC-7", (_RULE,)) == (read_guard(guard).title, read_guard(guard).drift.allow)
+    assert ("", f"order-{run}\n") == (unlisted, listed.read_text())
+    assert "added to runs/guards.txt" in output
     assert f"would change runs/{guard.name}\n  --- runs/{guard.name}\n" in dry
     assert f"changed runs/{guard.name}\n" in output
     assert f'  +allow = ["{_RULE}"]\n' in output
     assert f"next: pytest --fluxrun-dir=runs runs/order-{run}.fluxrun::replay\n" in output
     assert {"failed": 1, "passed": 1} == orders.replay().results
     changed = {name for name, digest in orders.digests().items() if before.get(name) != digest}
-    assert {"service.py", f"runs/{guard.name}"} == changed
+    assert {"service.py", f"runs/{guard.name}", "runs/guards.txt"} == changed
 
 
 def test_what_is_not_there_is_not_accepted(orders: Kiosk) -> None:

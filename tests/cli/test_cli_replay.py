@@ -144,6 +144,36 @@ def test_what_expect_assumes_depends_on_the_outcome(shop: Any, command: Any) -> 
     assert ["fix", "recorded"] == [guard_of(bundle).expect for bundle in (failed, success)]
 
 
+def test_expect_puts_the_guard_on_the_list(shop: Any, command: Any) -> None:
+    """Where there is a guards.txt that lacks it, once: other lines stay, those of deleted guards too."""
+    run = shop.function_run()
+    bundle = shop.store(run)
+    listed = shop.root / "runs" / "guards.txt"
+    first, last = "a-01jd3k00000000000000000001", "z-01jd3k00000000000000000002"
+
+    none = command("expect", run.id).stdout
+    listed.write_text(f"# ours\n{first}\n{last}  # INC-9\n")
+    added = command("expect", run.id).stdout
+    there = command("expect", run.id, "--title", "INC-7").stdout
+
+    assert f"# ours\n{first}\n{bundle.stem}\n{last}  # INC-9\n" == listed.read_text()
+    assert "added to runs/guards.txt: commit it with the guard\nnext: pytest" in added
+    assert ["guards.txt" in said for said in (none, added, there)] == [False, True, False]
+    assert "1 guard read, 2 problems" in command("guards", code=1).stdout
+
+
+def test_expect_on_a_list_that_cannot_be_used(shop: Any, command: Any) -> None:
+    """The guard is written, and the list is named with what to do."""
+    run = shop.function_run()
+    bundle = shop.store(run)
+    (shop.root / "runs" / "guards.txt").write_text("orders\n")
+
+    refused = command("expect", run.id, code=2)
+
+    assert "guards.txt' can't be used: 'orders' is no run's name" in refused.stderr
+    assert "fix" == guard_of(bundle).expect
+
+
 def test_expect_says_when_the_run_is_not_proven(shop: Any, command: Any) -> None:
     """A run that comes to another outcome gets its guard, unproven, with the first difference, and exit code 1."""
     run = shop.function_run(3, outcome={"returned": encode({"price": 4.0}), "error": None})
