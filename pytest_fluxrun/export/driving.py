@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from pytest_fluxrun.entries.calling import live_arguments
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.export.exchanges import Request, incoming
-from pytest_fluxrun.export.literals import called
+from pytest_fluxrun.export.exchanges import Answer, Request, incoming, response_of
+from pytest_fluxrun.export.literals import arguments, called, comment
 from pytest_fluxrun.export.made_anew import MadeAnew
 from pytest_fluxrun.export.parts import Part
 from pytest_fluxrun.export.program import Program
+from pytest_fluxrun.export.raised import class_of
 from pytest_fluxrun.judgement.comparison import body_of, joined_headers
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import decode, plain
@@ -148,13 +149,14 @@ def noting(app, raised: list[Exception]):
 def _with_outcome(part: Part, run: Run, drive: str) -> Part:
     outcome, made = run.outcome, MadeAnew(run)
     error = outcome.get("error")
-    if not outcome.get("response"):
+    answer = response_of(run)
+    if answer is None:
         if not error:
             raise FluxRunError(f"run {run.id} can't be exported as a plain test", why="it has no outcome to assert")
-        _expect_error(part, plain(error), made, drive)
+        _expect_error(part, error, made, drive)
         return part
     part.inside.append(f"response = {drive}")
-    part.asserts += _response(outcome["response"], made, part.imports)
+    part.asserts += _response(answer, outcome["response"], made, part.imports)
     if error:
         name = str(error["type"]).rpartition(":")[2].rpartition(".")[2]
         part.asserts.append(
@@ -163,8 +165,8 @@ def _with_outcome(part: Part, run: Run, drive: str) -> Part:
     return part
 
 
-def _response(response: Any, made: MadeAnew, imports: set[str]) -> list[str]:
-    asserts = [f"assert response.status_code == {response['status']}"]
+def _response(answer: Answer, response: Any, made: MadeAnew, imports: set[str]) -> list[str]:
+    asserts = [f"assert response.status_code == {answer.status}"]
     headers = joined_headers(response)
     told = [name for name in _COMPARED_HEADERS if name in headers and not made.is_made(headers[name])]
     asserts += (f"assert response.headers[{name!r}] == {headers[name]!r}" for name in told)
@@ -211,14 +213,12 @@ def _function(run: Run, program: Program) -> Part:
     function = program.target.__wrapped__
     args, kwargs = live_arguments(function, recorded)
     part = Part("the call")
-    given = [called(value, part.imports) for value in args]
-    given += [f"{name}={called(value, part.imports)}" for name, value in kwargs.items()]
     part.before = [f"from {program.entry.module} import {program.entry.name}", ""]
-    call = f"{program.entry.name}({', '.join(given)})"
+    call = f"{program.entry.name}({arguments(args, kwargs, part.imports)})"
     if hasattr(function, "__code__") and function.__code__.co_flags & 0x80:
         part.imports.add("asyncio")
         call = f"asyncio.run({call})"
-    error = plain(run.outcome.get("error"))
+    error = run.outcome.get("error")
     if error:
         _expect_error(part, error, made, call)
         return part
@@ -233,7 +233,7 @@ def _returned(run: Run, made: MadeAnew, imports: set[str], hint: Any) -> str:
         value = decode(run.outcome["returned"], Any if isinstance(hint, str) else hint)
         expression = called(made.masked(value), imports)
     except FluxRunError as error:
-        return f"# What it returned isn't asserted: {error.what}."
+        return f"# What it returned isn't asserted: {comment(error.what)}."
     return f"assert returned == {_placed(expression, imports)}"
 
 
@@ -241,20 +241,14 @@ def _expect_error(part: Part, error: Any, made: MadeAnew, call: str) -> None:
     """Add the call, in a block that expects the recorded error.
 
     Raises:
-        FluxRunError: the error's class can't be imported.
+        FluxRunError: no module of the live program holds the error's class.
     """
-    module, _, name = str(error["type"]).partition(":")
-    if "<locals>" in name or module == "__main__":
-        raise FluxRunError(
-            "the run can't be exported as a plain test",
-            why=f"the class of its error, {name} in {module}, can't be imported",
-            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
-        )
+    module, name = class_of(error)
     expected = name
     if module != "builtins":
         expected = f"{module}.{name}"
         part.imports.add(module)
-    message, match = error.get("message"), ""
+    message, match = plain(error).get("message"), ""
     if message and not made.is_made(message):
         is_plain = re.escape(message) == message
         match = f", match={message!r}" if is_plain else f", match=re.escape({message!r})"

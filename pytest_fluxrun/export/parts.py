@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import httpx
+
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.exchanges import Outgoing, outgoing
-from pytest_fluxrun.export.literals import Source, called
+from pytest_fluxrun.export.literals import Source, called, is_name
 from pytest_fluxrun.export.made_anew import ANY, MadeAnew
 from pytest_fluxrun.export.program import Program
+from pytest_fluxrun.export.raised import raised_anew
 from pytest_fluxrun.export.templates import BY_HAND, HOSTS, RESPX, SQLITE
 from pytest_fluxrun.registry import text_of
 from pytest_fluxrun.run import Interaction, Run
@@ -94,9 +98,17 @@ def _http(run: Run, made: MadeAnew, left: dict[int, Interaction]) -> Part | None
 
 
 def _can_answer(call: Outgoing) -> bool:
-    if call.answer is None:
-        return bool(re.fullmatch(r"httpx:[A-Za-z]+", str((call.error or {}).get("type"))))
-    return not call.answer.error
+    if call.answer is not None:
+        return not call.answer.error
+    try:
+        _raised(call)
+    except FluxRunError:
+        return False
+    return True
+
+
+def _raised(call: Outgoing) -> str:
+    return raised_anew(call.interaction.error, httpx.RequestError, set())
 
 
 def _route(made: MadeAnew, method: str, url: str, calls: Sequence[Outgoing]) -> str:
@@ -115,7 +127,7 @@ def _loosened(made: MadeAnew, url: str) -> str:
 def _answer(call: Outgoing) -> str:
     answer = call.answer
     if answer is None:
-        return f"{call.error['type'].replace(':', '.')}({call.error.get('message', '')!r})"
+        return _raised(call)
     headers = [pair for pair in answer.headers if pair[0].lower() not in _OF_THE_CONNECTION]
     content = called(_text_or_bytes(answer.body), set())
     return _invoked("httpx.Response", [str(answer.status), f"headers={called(headers, set())}", f"content={content}"])
@@ -132,13 +144,12 @@ def _text_or_bytes(body: bytes) -> str | bytes:
 
 
 def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
-    numbers = [number for number, one in left.items() if one.boundary == "sqlite3"]
+    numbers = [number for number, one in left.items() if one.boundary == "sqlite3" and _words(one)]
     imports: set[str] = {"itertools", "sqlite3", "typing"}
     rows = []
     for number in numbers:
         one = left[number]
-        keyword = str(plain(one.request)["sql"]).split(None, 1)[0].upper()
-        if keyword in _TRANSACTION and not one.failed:
+        if _words(one)[0].upper() in _TRANSACTION and not one.failed:
             del left[number]
             continue
         try:
@@ -154,6 +165,12 @@ def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
     return part
 
 
+def _words(one: Interaction) -> list[str]:
+    """Of a statement; none where it is empty, or could not be recorded."""
+    asked = plain(one.request)
+    return str(asked.get("sql", "")).split() if isinstance(asked, dict) else []
+
+
 def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
     asked = decode(one.request)
     binds = made.masked(asked["binds"] or ())
@@ -163,7 +180,7 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
         binds = tuple(binds)
     parts = [repr(" ".join(asked["sql"].split())), _plain_source(binds, imports)]
     if one.failed:
-        return _invoked("Sql", [*parts, f"error={_raised(plain(one.error))}"])
+        return _invoked("Sql", [*parts, f"error={raised_anew(one.error, sqlite3.Error, imports)}"])
     answer = decode({key: value for key, value in one.answer.items() if key != "failure"})
     if one.answer.get("failure"):
         raise FluxRunError("its rows broke off")
@@ -175,13 +192,6 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
     return _invoked("Sql", parts)
 
 
-def _raised(error: Any) -> str:
-    module, _, name = str(error["type"]).partition(":")
-    if module != "sqlite3":
-        raise FluxRunError("another library's error")
-    return f"sqlite3.{name}({error.get('message', '')!r})"
-
-
 # -- objects wrapped by fluxrun.host
 
 
@@ -191,11 +201,13 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     around = []
     for number, one in list(left.items()):
         asked = plain(one.request)
-        found = program.hosts.get(asked["target"]) if one.kind == "host" else None
+        if one.kind != "host" or not isinstance(asked, dict) or not is_name(asked.get("method")):
+            continue
+        found = program.hosts.get(asked["target"])
         if found is None or "step" in asked or asked["method"].startswith("_"):
             continue
         try:
-            answer = Source(_plain_source(_host_answer(one), imports))
+            answer = Source(_plain_source(_host_answer(one, imports), imports))
             call = (tuple(asked["args"]), asked["kwargs"], answer)
             _plain_source(call, imports)
         except FluxRunError:
@@ -205,7 +217,7 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
         if name not in methods:
             awaited = ", awaited=True" if asked["method"] in found.awaited else ""
             where = f"{found.place.module}.{found.place.name}.{asked['method']}"
-            around.append(f'mock.patch("{where}", answered("{name}"{awaited}))')
+            around.append(f"mock.patch({where!r}, answered({name!r}{awaited}))")
         methods.setdefault(name, []).append(call)
     if not methods:
         return None
@@ -217,17 +229,14 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     return part
 
 
-def _host_answer(one: Interaction) -> Any:
+def _host_answer(one: Interaction, imports: set[str]) -> Any:
     """The answer as a value.
 
     Raises:
         FluxRunError: it is the object itself, the end of a generator, or can't be told.
     """
     if one.failed:
-        module, _, name = str(plain(one.error)["type"]).partition(":")
-        if module != "builtins":
-            raise FluxRunError("an error of the app")
-        return Source(f"{name}({plain(one.error).get('message', '')!r})")
+        return Source(raised_anew(one.error, Exception, imports))
     if "value" not in one.answer:
         raise FluxRunError("no value")
     return decode(one.answer["value"])
@@ -243,7 +252,7 @@ def _by_hand(left: dict[int, Interaction]) -> Part | None:
     rows = []
     for number, one in left.items():
         asked, told = plain(one.request), plain(one.error if one.failed else one.answer)
-        where = f"call {number}, {one.boundary}: {text_of(one, asked)}"
+        where = f"call {number}, {one.boundary}: {_text(one, asked)}"
         rows.append(
             {
                 "call": where,
@@ -253,6 +262,12 @@ def _by_hand(left: dict[int, Interaction]) -> Part | None:
         )
     table = called(rows, set())
     return Part("", machinery=BY_HAND, data=f"BY_HAND = {table}\n", by_hand=len(rows))
+
+
+def _text(one: Interaction, asked: Any) -> str:
+    if isinstance(asked, dict) and "undumpable" in asked:
+        return f"it could not be recorded: {asked['undumpable']}"
+    return text_of(one, asked)
 
 
 def _shown(value: Any) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_fluxrun.export.driving import drive_of
-from pytest_fluxrun.export.literals import called
+from pytest_fluxrun.export.literals import called, comment
 from pytest_fluxrun.export.parts import Part, parts_of
 from pytest_fluxrun.export.program import Program
-from pytest_fluxrun.export.templates import NOTHING_GOES_OUT, STAND_IN
+from pytest_fluxrun.export.templates import HAVING, NOTHING_GOES_OUT, STAND_IN
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import plain
 
@@ -50,14 +50,16 @@ def plain_test(run: Run, program: Program) -> PlainTest:
         imports.add("unittest.mock")
     environment = called(_environment(run), set())
     test = _test(run, parts, imports)
+    recorded = [part.data for part in parts]
     definitions = [
         "# -- what stands in for the outside\n",
         NOTHING_GOES_OUT,
         STAND_IN,
+        HAVING if any("having(" in data for data in recorded) else "",
         *(part.machinery for part in parts),
         "# -- what was recorded\n",
         f"ENVIRONMENT = {environment}\n{_started(run)}",
-        *(part.data for part in parts),
+        *recorded,
         "# -- the test\n",
         test,
     ]
@@ -79,7 +81,7 @@ def _docstring(run: Run, parts: Iterable[Part]) -> str:
         "the wall clock, from the run's start",
     ]
     said = [
-        f"A run of {run.entry} as production had it on {when} UTC: {_ending(run)}.",
+        f"A run of {comment(run.entry)} as production had it on {when} UTC: {_ending(run)}.",
         f"Made from the recorded run {run.id}; yours to edit. Needs pytest, httpx, respx and time-machine, no FluxRun.",
         "It holds what the run holds, in the clear.",
     ]
@@ -115,7 +117,7 @@ def _not_carried(run: Run, parts: Iterable[Part]) -> Iterator[str]:
 def _ending(run: Run) -> str:
     outcome = plain(run.outcome)
     error = outcome.get("error")
-    raised = f"raised {str(error['type']).rpartition(':')[2]}" if error else ""
+    raised = f"raised {comment(str(error['type']).rpartition(':')[2])}" if error else ""
     answered = f"answered {outcome['response']['status']}" if outcome.get("response") else ""
     return " and ".join(filter(None, (answered, raised))) or "returned"
 

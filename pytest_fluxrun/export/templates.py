@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BY_HAND", "HOSTS", "NOTHING_GOES_OUT", "RESPX", "SQLITE", "STAND_IN"]
+__all__ = ["BY_HAND", "HAVING", "HOSTS", "NOTHING_GOES_OUT", "RESPX", "SQLITE", "STAND_IN"]
 
 NOTHING_GOES_OUT: Final = '''\
 UNRECORDED: list[str] = []
@@ -37,6 +37,14 @@ def without_fluxrun() -> None:
         nothing.capture = lambda name: lambda function: function
         nothing.host = lambda name, target, **__: target
         sys.modules["pytest_fluxrun"] = nothing
+'''
+
+HAVING: Final = '''\
+def having(error: Exception, attributes: dict[str, object]) -> Exception:
+    """An error with the attributes that its arguments don't give it."""
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
 '''
 
 RESPX: Final = '''\
