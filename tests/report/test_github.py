@@ -67,7 +67,7 @@ def test_step_summary_is_bounded() -> None:
 
 
 def test_nothing_in_a_summary_is_markdown() -> None:
-    """Links, pictures, emphasis, code and HTML in a failure's text, a name, a gate's words and a note: all are shown."""
+    """Links, pictures, emphasis, code and HTML in a failure's text, a name, a gate's words, a note: all are shown."""
     evil = (
         "[log in](http://evil.example) ![x](http://e/x.png) **b** `c` ~~d~~ <http://e> <b> https://e www.e.org @ann \\"
     )
