@@ -11,7 +11,7 @@ from pytest_fluxrun.errors import DamagedBundle, FluxRunError
 from pytest_fluxrun.run import Interaction, Run
 from pytest_fluxrun.values import plain
 
-__all__ = ["Answer", "Outgoing", "Request", "incoming", "outgoing", "response_of"]
+__all__ = ["Answer", "Outgoing", "Request", "incoming", "outgoing", "response_of", "sent_header"]
 
 _PATH = "/%:@!$&'()*+,;=~-._"
 _PORTS = {"http": 80, "https": 443}
@@ -153,6 +153,11 @@ def _target(scope: dict[str, Any]) -> str:
     path = scope.get("raw_path") or quote(scope.get("path", ""), safe=_PATH)
     query = scope.get("query_string")
     return f"{path or '/'}{f'?{query}' if query else ''}"
+
+
+def sent_header(name: str, value: str) -> tuple[str, str | bytes]:
+    """A header as httpx takes it; beyond ASCII as bytes, which are kept as ISO 8859-1."""
+    return name, value if value.isascii() else value.encode("latin-1", "surrogateescape")
 
 
 def _status(status: Any) -> int:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.export.exchanges import Outgoing, outgoing
+from pytest_fluxrun.export.exchanges import Outgoing, Request, outgoing, sent_header
 from pytest_fluxrun.export.literals import Source, called, is_name
 from pytest_fluxrun.export.made_anew import ANY, MadeAnew
 from pytest_fluxrun.export.program import Program
@@ -85,16 +87,24 @@ def _http(run: Run, made: MadeAnew, left: dict[int, Interaction]) -> Part | None
         + "".join(routes)
         + '    router.route().mock(side_effect=lambda request: unrecorded(f"{request.method} {request.url}"))\n'
     )
-    part = Part(f"{_count(calls, 'HTTP answer')}, by respx", {"httpx", "respx"}, RESPX, data)
+    part = Part(f"{_count(calls, 'HTTP answer')}, by respx", {"httpx", "json", "respx"}, RESPX, data)
     part.around.append("respx.mock(assert_all_called=False) as router")
     part.inside.append("answer_http(router)")
     effects = [call.request for call in calls if call.interaction.effect]
     if effects:
-        part.closing.append("sent = [(call.request.method, str(call.request.url)) for call in router.calls]")
-        told = called([(one.method, ANY if made.is_made(one.url) else one.url) for one in effects], set())
+        part.closing.append("sent = [said(call.request) for call in router.calls]")
+        told = called([_said(made, one) for one in effects], set())
         methods = called(sorted({one.method for one in effects}), set())
         part.asserts.append(f"assert {told} == [call for call in sent if call[0] in {methods}]")
     return part
+
+
+def _said(made: MadeAnew, request: Request) -> tuple[str, Any, Any]:
+    """What the function `said` of the file gives of a request, with ANY for what is made anew."""
+    body: Any = _text_or_bytes(request.body)
+    with suppress(ValueError):
+        body = json.loads(request.body)
+    return request.method, ANY if made.is_made(request.url) else request.url, made.masked(body)
 
 
 def _can_answer(call: Outgoing) -> bool:
@@ -128,7 +138,7 @@ def _answer(call: Outgoing) -> str:
     answer = call.answer
     if answer is None:
         return _raised(call)
-    headers = [pair for pair in answer.headers if pair[0].lower() not in _OF_THE_CONNECTION]
+    headers = [sent_header(*pair) for pair in answer.headers if pair[0].lower() not in _OF_THE_CONNECTION]
     content = called(_text_or_bytes(answer.body), set())
     return _invoked("httpx.Response", [str(answer.status), f"headers={called(headers, set())}", f"content={content}"])
 
@@ -149,8 +159,9 @@ def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
     rows = []
     for number in numbers:
         one = left[number]
-        if _words(one)[0].upper() in _TRANSACTION and not one.failed:
-            del left[number]
+        if _is_transaction(one):
+            if not one.failed:  # one that failed is for the reader: the stub's connection has nothing that could fail
+                del left[number]
             continue
         try:
             rows.append(textwrap.indent(f"# call {number}\n{_statement(one, made, imports)},\n", "    "))
@@ -162,7 +173,14 @@ def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
     part = Part(f"{_count(rows, 'SQL answer')}, by a stub of sqlite3", imports, SQLITE, f"SQL = [\n{''.join(rows)}]\n")
     part.around += [f'mock.patch("{name}", recorded_connect)' for name in ("sqlite3.connect", "sqlite3.dbapi2.connect")]
     part.inside.append("GIVEN.clear()")
+    if any("effect=True" in row for row in rows):
+        part.asserts.append("assert not_made() == []")
     return part
+
+
+def _is_transaction(one: Interaction) -> bool:
+    words = _words(one)
+    return words[0].rstrip(";").upper() in _TRANSACTION and ";" not in " ".join(words).rstrip("; ")
 
 
 def _words(one: Interaction) -> list[str]:
@@ -179,8 +197,9 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
     elif not isinstance(binds, dict):
         binds = tuple(binds)
     parts = [repr(" ".join(asked["sql"].split())), _plain_source(binds, imports)]
+    ending = ["effect=True"] if one.effect else []
     if one.failed:
-        return _invoked("Sql", [*parts, f"error={raised_anew(one.error, sqlite3.Error, imports)}"])
+        return _invoked("Sql", [*parts, f"error={raised_anew(one.error, sqlite3.Error, imports)}", *ending])
     answer = decode({key: value for key, value in one.answer.items() if key != "failure"})
     if one.answer.get("failure"):
         raise FluxRunError("its rows broke off")
@@ -189,7 +208,7 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
         parts += [f"columns={tuple(answer['columns'])!r}", f"rows={rows}"]
     else:
         parts += [f"{name}={answer[name]!r}" for name in ("rowcount", "lastrowid") if answer[name] not in (None, -1)]
-    return _invoked("Sql", parts)
+    return _invoked("Sql", [*parts, *ending])
 
 
 # -- objects wrapped by fluxrun.host
@@ -198,7 +217,7 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
 def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     imports: set[str] = set()
     methods: dict[str, list[Any]] = {}
-    around = []
+    around, effects = [], set()
     for number, one in list(left.items()):
         asked = plain(one.request)
         if one.kind != "host" or not isinstance(asked, dict) or not is_name(asked.get("method")):
@@ -219,6 +238,7 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
             where = f"{found.place.module}.{found.place.name}.{asked['method']}"
             around.append(f"mock.patch({where!r}, answered({name!r}{awaited}))")
         methods.setdefault(name, []).append(call)
+        effects |= {name} if one.effect else set()
     if not methods:
         return None
     count = sum(map(len, methods.values()))
@@ -226,6 +246,7 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     carried = f"{count} answer{'' if count == 1 else 's'} of {', '.join(methods)}, by patches of its class"
     part = Part(carried, imports, HOSTS, f"METHODS = {table}\n")
     part.around = around
+    part.asserts += [f"assert LEFT[{name!r}] == []" for name in sorted(effects)]
     return part
 
 

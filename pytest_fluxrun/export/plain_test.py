@@ -15,6 +15,7 @@ from pytest_fluxrun.export.literals import called, comment
 from pytest_fluxrun.export.parts import Part, parts_of
 from pytest_fluxrun.export.program import Program
 from pytest_fluxrun.export.templates import HAVING, NOTHING_GOES_OUT, STAND_IN
+from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import plain
 
@@ -26,6 +27,10 @@ _OF_THE_MACHINE: Final = re.compile(
     r"|XDG_.*|PYTHON.*|VIRTUAL_ENV|FLUXRUN_.*|PYTEST.*|NO_COLOR|FORCE_COLOR"
 )
 """What the environment says of a machine and not of the app: a test runs on another one."""
+_FAILED: Final = (
+    "The run failed, and this test passes as long as it does: once the failure is fixed, state below what the fix "
+    "answers."
+)
 _THIRD_PARTY: Final = ("httpx", "pytest", "respx", "time_machine")
 
 
@@ -89,6 +94,7 @@ def _docstring(run: Run, parts: Iterable[Part]) -> str:
         said[0],
         "",
         *textwrap.wrap(" ".join(said[1:]), _WIDTH),
+        *(["", *textwrap.wrap(_FAILED, _WIDTH)] if is_failure(run.outcome) else []),
         "",
         "Carried:",
         *_list(carried),
@@ -106,6 +112,7 @@ def _list(items: Iterable[str]) -> Iterator[str]:
 def _not_carried(run: Run, parts: Iterable[Part]) -> Iterator[str]:
     if any(part.by_hand for part in parts):
         yield "the answers listed under BY_HAND: the test fails until you have written `answers_by_hand`"
+    yield "headers that the app sends, log records, and the order of calls to different libraries: they aren't compared"
     yield "randomness: ids and tokens are drawn anew, and what is made of them isn't asserted"
     yield "the steady clocks, sleeps and time-outs, which are real; the order of calls that are made at once"
     if run.entry_kind in ("asgi", "wsgi"):
