@@ -16,6 +16,7 @@ from pytest_fluxrun.export.curl import curl_command
 from pytest_fluxrun.export.har import to_har
 from pytest_fluxrun.export.plain_test import plain_test
 from pytest_fluxrun.export.program import find_program
+from pytest_fluxrun.report.plain_text import printable
 from pytest_fluxrun.run import Run
 
 __all__ = ["command"]
@@ -65,4 +66,6 @@ def _text(project: Project, run: Run, form: str) -> str:
     if exported.by_hand:
         told = plural(exported.by_hand, "recorded call")
         click.echo(f"  note:    {told} without a stub: write the fixture answers_by_hand in the file", err=True)
+    for left in exported.left:
+        click.echo(f"  note:    not asserted: {printable(left)}", err=True)
     return exported.source

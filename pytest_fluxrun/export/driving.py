@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from pytest_fluxrun.entries.calling import live_arguments
+from pytest_fluxrun.entries.calling import live_arguments, live_result
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.exchanges import Answer, Request, incoming, response_of, sent_header
 from pytest_fluxrun.export.literals import arguments, called, comment
@@ -18,7 +19,7 @@ from pytest_fluxrun.export.program import Program
 from pytest_fluxrun.export.raised import class_of
 from pytest_fluxrun.judgement.comparison import body_of, joined_headers
 from pytest_fluxrun.run import Run
-from pytest_fluxrun.values import decode, plain
+from pytest_fluxrun.values import plain
 
 __all__ = ["drive_of"]
 
@@ -159,6 +160,10 @@ def _with_outcome(part: Part, run: Run, drive: str) -> Part:
         return part
     part.inside.append(f"response = {drive}")
     part.asserts += _response(answer, outcome["response"], made, part.imports)
+    if not any(
+        "response.json()" in line or "response.content" in line or "response.text" in line for line in part.asserts
+    ):
+        part.left.append("the body: the clock, randomness or a redacted secret is in it")
     if error:
         name = str(error["type"]).rpartition(":")[2].rpartition(".")[2]
         part.asserts.append(
@@ -188,7 +193,7 @@ def _body(body: Any, made: MadeAnew, imports: set[str]) -> list[str]:
         note = "" if masked == body else "  # ANY: made of the clock, of randomness or of a redacted secret"
         return [f"assert response.json() == {_placed(called(masked, imports), imports)}{note}"]
     if made.is_made(body):
-        return ["# The body isn't asserted: the clock, randomness or a redacted secret is in it."]
+        return []
     if len(body) > _LONGEST_TEXT:
         data = body.encode() if isinstance(body, str) else body
         imports.add("hashlib")
@@ -232,18 +237,27 @@ def _function(run: Run, program: Program) -> Part:
         _expect_error(part, error, made, call)
         return part
     part.inside.append(f"returned = {call}")
-    hint = getattr(function, "__annotations__", {}).get("return", Any)
-    part.asserts.append(_returned(run, made, part.imports, hint))
+    _assert_returned(part, run, made, function)
     return part
 
 
-def _returned(run: Run, made: MadeAnew, imports: set[str], hint: Any) -> str:
+def _assert_returned(part: Part, run: Run, made: MadeAnew, function: Callable[..., Any]) -> None:
+    """Add what is asserted of what it returned, or why nothing is."""
     try:
-        value = decode(run.outcome["returned"], Any if isinstance(hint, str) else hint)
-        expression = called(made.masked(value), imports)
+        needed: set[str] = set()
+        expression = called(made.masked(live_result(function, run.outcome["returned"])), needed)
     except FluxRunError as error:
-        return f"# What it returned isn't asserted: {comment(error.what)}."
-    return f"assert returned == {_placed(expression, imports)}"
+        part.left.append(f"what it returned: {comment(error.what)}")
+        return
+    said = plain(run.outcome["returned"])
+    is_typed = not {name.partition(".")[0].partition(":")[0] for name in needed} <= sys.stdlib_module_names
+    if is_typed and made.masked(said) != said:
+        part.left.append(
+            "what it returned: an object that holds something of the clock, of randomness or a redacted secret"
+        )
+        return
+    part.imports |= needed
+    part.asserts.append(f"assert returned == {_placed(expression, part.imports)}")
 
 
 def _expect_error(part: Part, error: Any, made: MadeAnew, call: str) -> None:

@@ -46,6 +46,7 @@ class Part:
         closing: its last lines.
         by_hand: how many calls it leaves to the reader.
         asserts: lines after it.
+        left: what of the outcome isn't asserted, for the file's docstring and the command.
     """
 
     carried: str
@@ -57,6 +58,7 @@ class Part:
     inside: list[str] = field(default_factory=list)
     closing: list[str] = field(default_factory=list)
     asserts: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     by_hand: int = 0
 
 

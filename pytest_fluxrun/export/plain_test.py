@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,10 +36,11 @@ _THIRD_PARTY: Final = ("httpx", "pytest", "respx", "time_machine")
 
 @dataclass(frozen=True, slots=True)
 class PlainTest:
-    """A test file's source, and how many recorded calls it leaves to be answered by hand."""
+    """A test file's source, how many recorded calls it leaves to be answered by hand, and what it doesn't assert."""
 
     source: str
     by_hand: int
+    left: tuple[str, ...] = ()
 
 
 def plain_test(run: Run, program: Program) -> PlainTest:
@@ -72,13 +73,13 @@ def plain_test(run: Run, program: Program) -> PlainTest:
     if "ANY" in body:
         imports.add("unittest.mock:ANY")
     source = f'"""{_docstring(run, parts)}"""\n\n{_imports(imports)}\n{body}'
-    return PlainTest(source, sum(part.by_hand for part in parts))
+    return PlainTest(source, sum(part.by_hand for part in parts), tuple(drive.left))
 
 
 # -- the head
 
 
-def _docstring(run: Run, parts: Iterable[Part]) -> str:
+def _docstring(run: Run, parts: Sequence[Part]) -> str:
     when = dt.datetime.fromtimestamp(run.recording.wall_ns / 1e9, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
     carried = [
         *(part.carried for part in parts if part.carried),
@@ -109,9 +110,11 @@ def _list(items: Iterable[str]) -> Iterator[str]:
         yield from textwrap.wrap(f"- {item}", _WIDTH, subsequent_indent="  ")
 
 
-def _not_carried(run: Run, parts: Iterable[Part]) -> Iterator[str]:
+def _not_carried(run: Run, parts: Sequence[Part]) -> Iterator[str]:
     if any(part.by_hand for part in parts):
         yield "the answers listed under BY_HAND: the test fails until you have written `answers_by_hand`"
+    for part in parts:
+        yield from part.left
     yield "headers that the app sends, log records, and the order of calls to different libraries: they aren't compared"
     yield "randomness: ids and tokens are drawn anew, and what is made of them isn't asserted"
     yield "the steady clocks, sleeps and time-outs, which are real; the order of calls that are made at once"

@@ -251,7 +251,8 @@ def read_guard(path: Path) -> Guard:
         raise GuardError(
             f"the guard {path.name} can't be used",
             why=f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            next_step=f"correct it, or write it anew with `fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
+            next_step="correct it, or delete it and write it anew with "
+            f"`fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GuardError(

@@ -6,7 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -237,3 +238,37 @@ def test_headers_beyond_ascii_and_odd_paths_are_driven_as_recorded(tmp_path: Pat
     assert (0, 1) == (passing.returncode, red.returncode), passing.stdout
     with pytest.raises(FluxRunError, match="a header beyond ASCII"):
         plain_test(replace(run, entry_kind="wsgi"), program())
+
+
+@dataclass
+class Receipt:
+    """What a function gives back."""
+
+    total: int
+    of: str
+
+
+def _returning(value: Receipt) -> Run:
+    run = replace(request_run(), entry_kind="function", input={"args": [], "kwargs": {}})
+    return replace(run, outcome={"returned": encode(value), "error": None})
+
+
+def _bought() -> Receipt:
+    return Receipt(1, "mug")
+
+
+class _Entry:
+    __wrapped__ = staticmethod(_bought)
+
+
+def test_an_object_that_a_function_returns_is_asserted_or_named_as_left_out() -> None:
+    """Its annotation, a text in this module, says of which class it is; one with a drawn id can't come again."""
+    function = Program(Place("till", "bought"), _Entry())
+    same, drawn = (plain_test(_returning(Receipt(1, of)), function) for of in ("mug", str(uuid.uuid4())))
+
+    assert f"assert returned == {__name__}.Receipt(total=1, of='mug')" in same.source
+    assert () == same.left
+    (left,) = drawn.left
+    assert left.startswith("what it returned: an object that holds something of the clock")
+    assert "- what it returned: an object" in drawn.source
+    assert "assert returned" not in drawn.source

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_fluxrun.errors import GuardError
 from pytest_fluxrun.judgement.guard import Guard, read_guard, rewritten, to_toml, write_guard
 
 _PINNED = {"run": "01jd3k" + "0" * 20, "sha256": "0" * 64}
@@ -130,3 +131,14 @@ def test_writing_a_guard_keeps_its_comments(tmp_path: Path) -> None:
     write_guard(path, _guard(title="INC-143"))
 
     assert WRITTEN.replace("title = 'INC-142'", 'title = "INC-143"') == path.read_text(encoding="utf-8")
+
+
+def test_a_guard_that_cannot_be_used_names_a_way_that_works(tmp_path: Path) -> None:
+    """`expect` keeps what an existing guard says, so it reads it too: the file has to go first."""
+    path = tmp_path / "a.guard.toml"
+    path.write_text(f"{WRITTEN}bogus = 1\n", encoding="utf-8")
+
+    with pytest.raises(GuardError) as refused:
+        read_guard(path)
+
+    assert "correct it, or delete it and write it anew with `fluxrun expect a`" == refused.value.next_step
