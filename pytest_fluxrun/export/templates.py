@@ -96,6 +96,15 @@ class RecordedCursor(sqlite3.Cursor):
     rowcount, lastrowid, rows = -1, None, None
 
     def execute(self, statement, binds=()):
+        return self.given(statement, binds if isinstance(binds, dict) else tuple(binds))
+
+    def executemany(self, statement, rows):
+        return self.given(statement, [row if isinstance(row, dict) else tuple(row) for row in rows])
+
+    def executescript(self, script):
+        return self.given(script, ())
+
+    def given(self, statement, binds):
         self.rows = None
         if self.connection.concerns_itself(statement, binds):
             return super().execute(statement, binds)
@@ -107,12 +116,6 @@ class RecordedCursor(sqlite3.Cursor):
             super().execute(f"SELECT {columns} WHERE 0")  # for `description`
         self.rows, self.rowcount, self.lastrowid = iter(found.rows), found.rowcount, found.lastrowid
         return self
-
-    def executemany(self, statement, rows):
-        return self.execute(statement, [row if isinstance(row, dict) else tuple(row) for row in rows])
-
-    def executescript(self, script):
-        return self.execute(script)
 
     def __next__(self):
         if self.rows is None:
@@ -133,8 +136,10 @@ class RecordedCursor(sqlite3.Cursor):
 class RecordedConnection(sqlite3.Connection):
     """A connection to no file, whose statements are answered from SQL."""
 
-    def cursor(self, factory=RecordedCursor):
-        return super().cursor(RecordedCursor)
+    def cursor(self, factory=sqlite3.Cursor):
+        """A class of the app, or of Django, keeps what it does before it executes a statement."""
+        of_its_own = isinstance(factory, type) and not issubclass(RecordedCursor, factory)
+        return super().cursor(type(factory.__name__, (factory, RecordedCursor), {}) if of_its_own else RecordedCursor)
 
     def execute(self, statement, binds=()):
         return self.cursor().execute(statement, binds)
@@ -152,8 +157,7 @@ class RecordedConnection(sqlite3.Connection):
         return word in TRANSACTION or word == "PRAGMA" and not self.answers(statement, binds)
 
     def answers(self, statement, binds) -> list[Sql]:
-        asked = " ".join(statement.split()), binds if isinstance(binds, (dict, list)) else tuple(binds)
-        return [one for one in SQL if (one.statement, one.binds) == asked]
+        return [one for one in SQL if (one.statement, one.binds) == (" ".join(statement.split()), binds)]
 
     def recorded(self, statement, binds) -> Sql:
         """The first answer to the statement that wasn't given yet; to a repeated read the last one again."""

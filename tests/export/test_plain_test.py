@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,9 +125,16 @@ def app(environ, start_response):
 """
 
 
-def _statement(sql: str, binds: object = None, *, effect: bool = True, rows: tuple[object, ...] = ()) -> Interaction:
+def _statement(
+    sql: str,
+    binds: object = None,
+    *,
+    effect: bool = True,
+    columns: Sequence[str] = ("cid", "name"),
+    rows: tuple[object, ...] = (),
+) -> Interaction:
     asked = {"database": "shop.db", "sql": sql, "binds": binds, "many": isinstance(binds, list)}
-    given = {"columns": ["cid", "name"] if rows else None, "rows": [*rows], "rowcount": -1, "lastrowid": None}
+    given = {"columns": [*columns] if rows else None, "rows": [*rows], "rowcount": -1, "lastrowid": None}
     return Interaction("sqlite3", "sql", 1, 0, 0, 1, encode(asked), encode(given), effect=effect)
 
 
@@ -272,3 +280,47 @@ def test_an_object_that_a_function_returns_is_asserted_or_named_as_left_out() ->
     assert left.startswith("what it returned: an object that holds something of the clock")
     assert "- what it returned: an object" in drawn.source
     assert "assert returned" not in drawn.source
+
+
+LAYERED = """
+import asyncio, json, sqlite3, aiosqlite, sqlalchemy
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
+
+async def read():
+    async with aiosqlite.connect("shop.db") as connection:
+        async with connection.execute("SELECT name FROM a WHERE n = ?", [1]) as rows:
+            return [row[0] async for row in rows]
+
+def app(environ, start_response):
+    django = sqlite3.connect("shop.db").cursor(factory=SQLiteCursorWrapper)
+    django.execute("INSERT INTO d VALUES (%s)", ("x",))
+    with sqlalchemy.create_engine("sqlite:///shop.db").begin() as connection:
+        asked = connection.execute(sqlalchemy.text("SELECT name FROM s WHERE n = :n"), {"n": 1}).scalar()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps([asyncio.run(read()), asked]).encode()]
+"""
+
+
+def test_libraries_above_sqlite3_get_the_recorded_rows(tmp_path: Path) -> None:
+    """Django's cursor spells statements anew before it executes them; aiosqlite gives binds as a list."""
+    calls = (
+        _statement("INSERT INTO d VALUES (?)", ("x",)),
+        _statement("SELECT name FROM s WHERE n = ?", (1,), effect=False, columns=["name"], rows=(["b"],)),
+        _statement("SELECT name FROM a WHERE n = ?", (1,), effect=False, columns=["name"], rows=(["a"],)),
+    )
+    run = replace(request_run("GET", "/", calls=calls), entry_kind="wsgi")
+    response = {
+        "status": 200,
+        "headers": [["Content-Type", "application/json"]],
+        "body": '[["a"], "b"]',
+        "complete": True,
+    }
+
+    exported = plain_test(replace(run, outcome={**run.outcome, "response": response}), program())
+    passing = _tested(tmp_path, exported.source, LAYERED)
+    red = _tested(
+        tmp_path, exported.source, LAYERED.replace('    django.execute("INSERT INTO d VALUES (%s)", ("x",))\n', "")
+    )
+
+    assert (0, 1) == (passing.returncode, red.returncode), passing.stdout
+    assert "INSERT INTO d VALUES (?)" in red.stdout
