@@ -21,7 +21,7 @@ from pytest_fluxrun.execution.stage import Shown
 from pytest_fluxrun.judgement.acceptance import accepting, drifts_of, refuse_other_outcome, unified_diff
 from pytest_fluxrun.judgement.corpus import Placed, all_placed, default_guard
 from pytest_fluxrun.judgement.drift_rules import DriftPolicy, failing_drifts
-from pytest_fluxrun.judgement.guard import Guard, to_toml, write_guard
+from pytest_fluxrun.judgement.guard import Guard, rewritten, write_guard
 from pytest_fluxrun.report.plain_text import printable
 
 __all__ = ["command"]
@@ -196,7 +196,7 @@ def _show(project: Project, change: _Change, *, dry_run: bool) -> None:
     if not dry_run:
         write_guard(path, change.guard)
     click.echo(f"{'would change' if dry_run else 'changed'} {project.shown(path)}")
-    for line in unified_diff(change.before, to_toml(change.guard), project.shown(path)):
+    for line in unified_diff(change.before, rewritten(change.before, change.guard), project.shown(path)):
         colour = {"+": "green", "-": "red"}.get(line[:1], "")
         click.echo(f"  {styled(printable(line), colour)}".rstrip())
     if not dry_run:

@@ -7,16 +7,16 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
-import orjson
 
 from pytest_fluxrun.cli.console import plural
 from pytest_fluxrun.cli.project import Project, directories_option, run_argument
 from pytest_fluxrun.cli.replay import stage_for
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.curl import curl_command
-from pytest_fluxrun.export.har import har_of
+from pytest_fluxrun.export.har import to_har
 from pytest_fluxrun.export.plain_test import plain_test
 from pytest_fluxrun.export.program import find_program
+from pytest_fluxrun.report.plain_text import printable
 from pytest_fluxrun.run import Run
 
 __all__ = ["command"]
@@ -55,7 +55,7 @@ def _text(project: Project, run: Run, form: str) -> str:
     if form == "curl":
         return curl_command(run)
     if form == "har":
-        return orjson.dumps(har_of(run), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        return to_har(run)
     stage = stage_for(project)
     with redirect_stdout(sys.stderr):  # the app may print while it starts
         try:
@@ -66,4 +66,6 @@ def _text(project: Project, run: Run, form: str) -> str:
     if exported.by_hand:
         told = plural(exported.by_hand, "recorded call")
         click.echo(f"  note:    {told} without a stub: write the fixture answers_by_hand in the file", err=True)
+    for left in exported.left:
+        click.echo(f"  note:    not asserted: {printable(left)}", err=True)
     return exported.source

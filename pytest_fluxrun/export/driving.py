@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from pytest_fluxrun.entries.calling import live_arguments
+from pytest_fluxrun.entries.calling import live_arguments, live_result
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.export.exchanges import Request, incoming
-from pytest_fluxrun.export.literals import called
+from pytest_fluxrun.export.exchanges import Answer, Request, incoming, response_of, sent_header
+from pytest_fluxrun.export.literals import arguments, called, comment
 from pytest_fluxrun.export.made_anew import MadeAnew
 from pytest_fluxrun.export.parts import Part
 from pytest_fluxrun.export.program import Program
+from pytest_fluxrun.export.raised import class_of
 from pytest_fluxrun.judgement.comparison import body_of, joined_headers
 from pytest_fluxrun.run import Run
-from pytest_fluxrun.values import decode, plain
+from pytest_fluxrun.values import plain
 
 __all__ = ["drive_of"]
 
@@ -51,11 +53,12 @@ def _asgi(run: Run, program: Program) -> Part:
     scope = plain(run.input)["scope"]
     client = scope.get("client")
     given = f", client={tuple(client)!r}" if client else ""
+    given += f", root_path={scope['root_path']!r}" if scope.get("root_path") else ""
     drive = (
         "async def drive() -> httpx.Response:",
         f"    transport = httpx.ASGITransport(noting(app, raised), raise_app_exceptions={_raises(run)}{given})",
-        f"    async with httpx.AsyncClient(transport=transport, base_url={_base(request)!r}) as client:",
-        f"        return await client.request({request.method!r}, {_target(request)!r}, headers=HEADERS, content=BODY)",
+        "    async with httpx.AsyncClient(transport=transport) as client:",
+        f"        return await client.request({request.method!r}, {request.url!r}, headers=HEADERS, content=BODY)",
         "",
     )
     part = Part("the request", {"asyncio", "httpx"}, _NOTING_ASGI, _request_text(request))
@@ -64,15 +67,24 @@ def _asgi(run: Run, program: Program) -> Part:
 
 
 def _wsgi(run: Run, program: Program) -> Part:
-    request = _answered_request(run)
+    request, answer = _answered_request(run), response_of(run)
+    if answer is not None and not all(value.isascii() for _, value in answer.headers):
+        raise FluxRunError(
+            f"run {run.id} can't be exported as a plain test",
+            why="its answer has a header beyond ASCII, which httpx's transport for WSGI doesn't take",
+            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
+        )
     drive = (
         "def drive() -> httpx.Response:",
         f"    transport = httpx.WSGITransport(noting(app, raised), raise_app_exceptions={_raises(run)})",
-        f"    with httpx.Client(transport=transport, base_url={_base(request)!r}) as client:",
-        f"        return client.request({request.method!r}, {_target(request)!r}, headers=HEADERS, content=BODY)",
+        "    with httpx.Client(transport=transport) as client:",
+        f"        return client.request({request.method!r}, {request.url!r}, headers=HEADERS, content=BODY)",
         "",
     )
-    part = Part("the request", {"httpx"}, _NOTING_WSGI, _request_text(request))
+    beyond = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers if not value.isascii()}
+    ascii_only = replace(request, headers=tuple(pair for pair in request.headers if pair[1].isascii()))
+    data = f"{_request_text(ascii_only)}BEYOND_ASCII = {called(beyond, set())}\n"
+    part = Part("the request", {"httpx"}, _NOTING_WSGI, data)
     part.before = [_imported(program), "", "raised: list[Exception] = []", "", *drive]
     return _with_outcome(part, run, "drive()")
 
@@ -100,21 +112,12 @@ def _raises(run: Run) -> bool:
 
 def _request_text(request: Request) -> str:
     imports: set[str] = set()
-    headers = [pair for pair in request.headers if pair[0].lower() not in _CLIENTS_OWN]
+    headers = [sent_header(*pair) for pair in request.headers if pair[0].lower() not in _CLIENTS_OWN]
     try:
         body: str | bytes = request.body.decode()
     except UnicodeDecodeError:
         body = request.body
     return f"HEADERS = {called(headers, imports)}\nBODY = {called(body, imports)}\n"
-
-
-def _base(request: Request) -> str:
-    parts = urlsplit(request.url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _target(request: Request) -> str:
-    return request.url.removeprefix(_base(request))
 
 
 _NOTING_ASGI = '''\
@@ -135,6 +138,7 @@ def noting(app, raised: list[Exception]):
     """The app, and what it lets out to its server."""
 
     def noted(environ, start_response):
+        environ.update(BEYOND_ASCII)
         try:
             return app(environ, start_response)
         except Exception as error:
@@ -148,13 +152,18 @@ def noting(app, raised: list[Exception]):
 def _with_outcome(part: Part, run: Run, drive: str) -> Part:
     outcome, made = run.outcome, MadeAnew(run)
     error = outcome.get("error")
-    if not outcome.get("response"):
+    answer = response_of(run)
+    if answer is None:
         if not error:
             raise FluxRunError(f"run {run.id} can't be exported as a plain test", why="it has no outcome to assert")
-        _expect_error(part, plain(error), made, drive)
+        _expect_error(part, error, made, drive)
         return part
     part.inside.append(f"response = {drive}")
-    part.asserts += _response(outcome["response"], made, part.imports)
+    part.asserts += _response(answer, outcome["response"], made, part.imports)
+    if not any(
+        "response.json()" in line or "response.content" in line or "response.text" in line for line in part.asserts
+    ):
+        part.left.append("the body: the clock, randomness or a redacted secret is in it")
     if error:
         name = str(error["type"]).rpartition(":")[2].rpartition(".")[2]
         part.asserts.append(
@@ -163,12 +172,19 @@ def _with_outcome(part: Part, run: Run, drive: str) -> Part:
     return part
 
 
-def _response(response: Any, made: MadeAnew, imports: set[str]) -> list[str]:
-    asserts = [f"assert response.status_code == {response['status']}"]
+def _response(answer: Answer, response: Any, made: MadeAnew, imports: set[str]) -> list[str]:
+    asserts = [f"assert response.status_code == {answer.status}"]
     headers = joined_headers(response)
     told = [name for name in _COMPARED_HEADERS if name in headers and not made.is_made(headers[name])]
-    asserts += (f"assert response.headers[{name!r}] == {headers[name]!r}" for name in told)
+    asserts += (_header_assert(name, headers[name]) for name in told)
     return [*asserts, *_body(body_of(response), made, imports)]
+
+
+def _header_assert(name: str, value: str) -> str:
+    if value.isascii():
+        return f"assert response.headers[{name!r}] == {value!r}"
+    pair = tuple(part.encode("latin-1", "surrogateescape") for part in (name, value))
+    return f"assert {pair!r} in [(name.lower(), value) for name, value in response.headers.raw]"
 
 
 def _body(body: Any, made: MadeAnew, imports: set[str]) -> list[str]:
@@ -177,7 +193,7 @@ def _body(body: Any, made: MadeAnew, imports: set[str]) -> list[str]:
         note = "" if masked == body else "  # ANY: made of the clock, of randomness or of a redacted secret"
         return [f"assert response.json() == {_placed(called(masked, imports), imports)}{note}"]
     if made.is_made(body):
-        return ["# The body isn't asserted: the clock, randomness or a redacted secret is in it."]
+        return []
     if len(body) > _LONGEST_TEXT:
         data = body.encode() if isinstance(body, str) else body
         imports.add("hashlib")
@@ -211,50 +227,51 @@ def _function(run: Run, program: Program) -> Part:
     function = program.target.__wrapped__
     args, kwargs = live_arguments(function, recorded)
     part = Part("the call")
-    given = [called(value, part.imports) for value in args]
-    given += [f"{name}={called(value, part.imports)}" for name, value in kwargs.items()]
     part.before = [f"from {program.entry.module} import {program.entry.name}", ""]
-    call = f"{program.entry.name}({', '.join(given)})"
+    call = f"{program.entry.name}({arguments(args, kwargs, part.imports)})"
     if hasattr(function, "__code__") and function.__code__.co_flags & 0x80:
         part.imports.add("asyncio")
         call = f"asyncio.run({call})"
-    error = plain(run.outcome.get("error"))
+    error = run.outcome.get("error")
     if error:
         _expect_error(part, error, made, call)
         return part
     part.inside.append(f"returned = {call}")
-    hint = getattr(function, "__annotations__", {}).get("return", Any)
-    part.asserts.append(_returned(run, made, part.imports, hint))
+    _assert_returned(part, run, made, function)
     return part
 
 
-def _returned(run: Run, made: MadeAnew, imports: set[str], hint: Any) -> str:
+def _assert_returned(part: Part, run: Run, made: MadeAnew, function: Callable[..., Any]) -> None:
+    """Add what is asserted of what it returned, or why nothing is."""
     try:
-        value = decode(run.outcome["returned"], Any if isinstance(hint, str) else hint)
-        expression = called(made.masked(value), imports)
+        needed: set[str] = set()
+        expression = called(made.masked(live_result(function, run.outcome["returned"])), needed)
     except FluxRunError as error:
-        return f"# What it returned isn't asserted: {error.what}."
-    return f"assert returned == {_placed(expression, imports)}"
+        part.left.append(f"what it returned: {comment(error.what)}")
+        return
+    said = plain(run.outcome["returned"])
+    is_typed = not {name.partition(".")[0].partition(":")[0] for name in needed} <= sys.stdlib_module_names
+    if is_typed and made.masked(said) != said:
+        part.left.append(
+            "what it returned: an object that holds something of the clock, of randomness or a redacted secret"
+        )
+        return
+    part.imports |= needed
+    part.asserts.append(f"assert returned == {_placed(expression, part.imports)}")
 
 
 def _expect_error(part: Part, error: Any, made: MadeAnew, call: str) -> None:
     """Add the call, in a block that expects the recorded error.
 
     Raises:
-        FluxRunError: the error's class can't be imported.
+        FluxRunError: no module of the live program holds the error's class.
     """
-    module, _, name = str(error["type"]).partition(":")
-    if "<locals>" in name or module == "__main__":
-        raise FluxRunError(
-            "the run can't be exported as a plain test",
-            why=f"the class of its error, {name} in {module}, can't be imported",
-            next_step="keep the run as a guard instead: `fluxrun expect RUN`",
-        )
+    module, name = class_of(error)
     expected = name
     if module != "builtins":
         expected = f"{module}.{name}"
         part.imports.add(module)
-    message, match = error.get("message"), ""
+    message, match = plain(error).get("message"), ""
     if message and not made.is_made(message):
         is_plain = re.escape(message) == message
         match = f", match={message!r}" if is_plain else f", match=re.escape({message!r})"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pytest_fluxrun.errors import FluxRunError
+from pytest_fluxrun.errors import DamagedBundle, FluxRunError
 from pytest_fluxrun.run import Interaction, Run
 from pytest_fluxrun.values import plain
 
-__all__ = ["Answer", "Outgoing", "Request", "incoming", "outgoing", "response_of"]
+__all__ = ["Answer", "Outgoing", "Request", "incoming", "outgoing", "response_of", "sent_header"]
 
 _PATH = "/%:@!$&'()*+,;=~-._"
 _PORTS = {"http": 80, "https": 443}
@@ -99,16 +99,24 @@ def incoming(run: Run) -> Request:
 
 
 def response_of(run: Run) -> Answer | None:
-    """What the run answered; None where it answered nothing."""
+    """What the run answered; None where it answered nothing.
+
+    Raises:
+        DamagedBundle: its status is no number.
+    """
     response = plain(run.outcome).get("response")
     if not response:
         return None
     error = "" if response.get("complete", True) else "the answer is cut short"
-    return Answer(response["status"], _pairs(response["headers"]), _as_bytes(response["body"]), error=error)
+    return Answer(_status(response["status"]), _pairs(response["headers"]), _as_bytes(response["body"]), error=error)
 
 
 def outgoing(run: Run) -> Iterator[Outgoing]:
-    """The calls over HTTP that a run made, in order; none that only reads on in an answer."""
+    """The calls over HTTP that a run made, in order; none that only reads on in an answer.
+
+    Raises:
+        DamagedBundle: the status of an answer is no number.
+    """
     for number, one in enumerate(run.recording.interactions, start=1):
         asked = plain(one.request)
         if one.kind != "http" or not isinstance(asked, dict) or "url" not in asked or "rest" in asked:
@@ -123,7 +131,7 @@ def _answer(interaction: Interaction) -> Answer | None:
         return None
     version = str(answer.get("http_version") or "HTTP/1.1").removeprefix("HTTP/")
     return Answer(
-        status=answer["status"],
+        status=_status(answer["status"]),
         headers=_pairs(answer["headers"]),
         body=b"".join(map(_as_bytes, answer.get("chunks", ()))),
         reason=answer.get("reason") or "",
@@ -145,6 +153,17 @@ def _target(scope: dict[str, Any]) -> str:
     path = scope.get("raw_path") or quote(scope.get("path", ""), safe=_PATH)
     query = scope.get("query_string")
     return f"{path or '/'}{f'?{query}' if query else ''}"
+
+
+def sent_header(name: str, value: str) -> tuple[str, str | bytes]:
+    """A header as httpx takes it; beyond ASCII as bytes, which are kept as ISO 8859-1."""
+    return name, value if value.isascii() else value.encode("latin-1", "surrogateescape")
+
+
+def _status(status: Any) -> int:
+    if type(status) is not int:
+        raise DamagedBundle(f"the run holds {status!r} as the status of an answer", why="a status is a number")
+    return status
 
 
 def _said(error: Any) -> str:

@@ -6,6 +6,7 @@ A call without an answer has status 0 and the error in `_error`, as browsers wri
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -18,10 +19,19 @@ from pytest_fluxrun.kinds.http import decompressed
 from pytest_fluxrun.run import Recording, Run
 from pytest_fluxrun.values import plain
 
-__all__ = ["har_of"]
+__all__ = ["har_of", "to_har"]
 
 _NS_PER_MS: Final = 1e6
 _UNKNOWN: Final = -1
+
+
+def to_har(run: Run) -> str:
+    """The document as indented JSON, in ASCII: what steers a terminal, and half a surrogate pair, are escapes in it.
+
+    Raises:
+        FluxRunError: the run has no HTTP in it.
+    """
+    return f"{json.dumps(har_of(run), indent=2)}\n"
 
 
 def har_of(run: Run) -> dict[str, Any]:
@@ -106,9 +116,10 @@ def _post_data(request: Request) -> dict[str, Any]:
 
 def _response(answer: Answer | None) -> dict[str, Any]:
     answer = answer or Answer(0, (), b"")
-    text, encoding = _text_of(decompressed(answer.header("content-encoding"), answer.body))
+    content_of = decompressed(answer.header("content-encoding"), answer.body)
+    text, encoding = _text_of(content_of)
     content: dict[str, Any] = {
-        "size": len(answer.body),
+        "size": len(content_of.encode() if isinstance(content_of, str) else content_of),
         "mimeType": answer.header("content-type") or "x-unknown",
         "text": text,
     }

@@ -6,16 +6,17 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import keyword
 import pprint
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from pytest_fluxrun.errors import FluxRunError
 
-__all__ = ["Source", "called"]
+__all__ = ["Source", "arguments", "called", "comment", "is_name"]
 
 _WIDTH: Final = 110
 _BY_REPR: Final = (int, float, str, bytes, bool, type(None), bytearray, range)
@@ -45,6 +46,29 @@ def called(value: Any, imports: set[str]) -> str:
         FluxRunError: the value has no such form.
     """
     return pprint.pformat(_laid_out(value, imports), width=_WIDTH, sort_dicts=False)
+
+
+def arguments(args: Iterable[Any], kwargs: Mapping[str, Any], imports: set[str]) -> str:
+    """What stands between the parentheses of a call; a keyword that Python can't spell goes as `**{...}`.
+
+    Raises:
+        FluxRunError: as `called`.
+    """
+    spelt = {name: value for name, value in kwargs.items() if is_name(name)}
+    others = {name: value for name, value in kwargs.items() if name not in spelt}
+    given = [called(value, imports) for value in args]
+    given += [f"{name}={called(value, imports)}" for name, value in spelt.items()]
+    return ", ".join([*given, *([f"**{called(others, imports)}"] if others else [])])
+
+
+def is_name(text: Any) -> bool:
+    """Whether a recorded text may stand in source as a name: all else in it would be code that a bundle brings."""
+    return isinstance(text, str) and text.isidentifier() and not keyword.iskeyword(text)
+
+
+def comment(text: str) -> str:
+    """A recorded text as it may stand in a comment or a docstring: on one line, with nothing that can't be shown."""
+    return repr(text)[1:-1]
 
 
 def _laid_out(value: Any, imports: set[str]) -> Any:

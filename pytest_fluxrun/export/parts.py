@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import httpx
+
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.export.exchanges import Outgoing, outgoing
-from pytest_fluxrun.export.literals import Source, called
+from pytest_fluxrun.export.exchanges import Outgoing, Request, outgoing, sent_header
+from pytest_fluxrun.export.literals import Source, called, is_name
 from pytest_fluxrun.export.made_anew import ANY, MadeAnew
 from pytest_fluxrun.export.program import Program
+from pytest_fluxrun.export.raised import raised_anew
 from pytest_fluxrun.export.templates import BY_HAND, HOSTS, RESPX, SQLITE
 from pytest_fluxrun.registry import text_of
 from pytest_fluxrun.run import Interaction, Run
@@ -40,6 +46,7 @@ class Part:
         closing: its last lines.
         by_hand: how many calls it leaves to the reader.
         asserts: lines after it.
+        left: what of the outcome isn't asserted, for the file's docstring and the command.
     """
 
     carried: str
@@ -51,6 +58,7 @@ class Part:
     inside: list[str] = field(default_factory=list)
     closing: list[str] = field(default_factory=list)
     asserts: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     by_hand: int = 0
 
 
@@ -81,22 +89,38 @@ def _http(run: Run, made: MadeAnew, left: dict[int, Interaction]) -> Part | None
         + "".join(routes)
         + '    router.route().mock(side_effect=lambda request: unrecorded(f"{request.method} {request.url}"))\n'
     )
-    part = Part(f"{_count(calls, 'HTTP answer')}, by respx", {"httpx", "respx"}, RESPX, data)
+    part = Part(f"{_count(calls, 'HTTP answer')}, by respx", {"httpx", "json", "respx"}, RESPX, data)
     part.around.append("respx.mock(assert_all_called=False) as router")
     part.inside.append("answer_http(router)")
     effects = [call.request for call in calls if call.interaction.effect]
     if effects:
-        part.closing.append("sent = [(call.request.method, str(call.request.url)) for call in router.calls]")
-        told = called([(one.method, ANY if made.is_made(one.url) else one.url) for one in effects], set())
+        part.closing.append("sent = [said(call.request) for call in router.calls]")
+        told = called([_said(made, one) for one in effects], set())
         methods = called(sorted({one.method for one in effects}), set())
         part.asserts.append(f"assert {told} == [call for call in sent if call[0] in {methods}]")
     return part
 
 
+def _said(made: MadeAnew, request: Request) -> tuple[str, Any, Any]:
+    """What the function `said` of the file gives of a request, with ANY for what is made anew."""
+    body: Any = _text_or_bytes(request.body)
+    with suppress(ValueError):
+        body = json.loads(request.body)
+    return request.method, ANY if made.is_made(request.url) else request.url, made.masked(body)
+
+
 def _can_answer(call: Outgoing) -> bool:
-    if call.answer is None:
-        return bool(re.fullmatch(r"httpx:[A-Za-z]+", str((call.error or {}).get("type"))))
-    return not call.answer.error
+    if call.answer is not None:
+        return not call.answer.error
+    try:
+        _raised(call)
+    except FluxRunError:
+        return False
+    return True
+
+
+def _raised(call: Outgoing) -> str:
+    return raised_anew(call.interaction.error, httpx.RequestError, set())
 
 
 def _route(made: MadeAnew, method: str, url: str, calls: Sequence[Outgoing]) -> str:
@@ -115,8 +139,8 @@ def _loosened(made: MadeAnew, url: str) -> str:
 def _answer(call: Outgoing) -> str:
     answer = call.answer
     if answer is None:
-        return f"{call.error['type'].replace(':', '.')}({call.error.get('message', '')!r})"
-    headers = [pair for pair in answer.headers if pair[0].lower() not in _OF_THE_CONNECTION]
+        return _raised(call)
+    headers = [sent_header(*pair) for pair in answer.headers if pair[0].lower() not in _OF_THE_CONNECTION]
     content = called(_text_or_bytes(answer.body), set())
     return _invoked("httpx.Response", [str(answer.status), f"headers={called(headers, set())}", f"content={content}"])
 
@@ -132,14 +156,14 @@ def _text_or_bytes(body: bytes) -> str | bytes:
 
 
 def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
-    numbers = [number for number, one in left.items() if one.boundary == "sqlite3"]
+    numbers = [number for number, one in left.items() if one.boundary == "sqlite3" and _words(one)]
     imports: set[str] = {"itertools", "sqlite3", "typing"}
     rows = []
     for number in numbers:
         one = left[number]
-        keyword = str(plain(one.request)["sql"]).split(None, 1)[0].upper()
-        if keyword in _TRANSACTION and not one.failed:
-            del left[number]
+        if _is_transaction(one):
+            if not one.failed:  # one that failed is for the reader: the stub's connection has nothing that could fail
+                del left[number]
             continue
         try:
             rows.append(textwrap.indent(f"# call {number}\n{_statement(one, made, imports)},\n", "    "))
@@ -151,7 +175,20 @@ def _sqlite(made: MadeAnew, left: dict[int, Interaction]) -> Part | None:
     part = Part(f"{_count(rows, 'SQL answer')}, by a stub of sqlite3", imports, SQLITE, f"SQL = [\n{''.join(rows)}]\n")
     part.around += [f'mock.patch("{name}", recorded_connect)' for name in ("sqlite3.connect", "sqlite3.dbapi2.connect")]
     part.inside.append("GIVEN.clear()")
+    if any("effect=True" in row for row in rows):
+        part.asserts.append("assert not_made() == []")
     return part
+
+
+def _is_transaction(one: Interaction) -> bool:
+    words = _words(one)
+    return words[0].rstrip(";").upper() in _TRANSACTION and ";" not in " ".join(words).rstrip("; ")
+
+
+def _words(one: Interaction) -> list[str]:
+    """Of a statement; none where it is empty, or could not be recorded."""
+    asked = plain(one.request)
+    return str(asked.get("sql", "")).split() if isinstance(asked, dict) else []
 
 
 def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
@@ -162,8 +199,9 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
     elif not isinstance(binds, dict):
         binds = tuple(binds)
     parts = [repr(" ".join(asked["sql"].split())), _plain_source(binds, imports)]
+    ending = ["effect=True"] if one.effect else []
     if one.failed:
-        return _invoked("Sql", [*parts, f"error={_raised(plain(one.error))}"])
+        return _invoked("Sql", [*parts, f"error={raised_anew(one.error, sqlite3.Error, imports)}", *ending])
     answer = decode({key: value for key, value in one.answer.items() if key != "failure"})
     if one.answer.get("failure"):
         raise FluxRunError("its rows broke off")
@@ -172,14 +210,7 @@ def _statement(one: Interaction, made: MadeAnew, imports: set[str]) -> str:
         parts += [f"columns={tuple(answer['columns'])!r}", f"rows={rows}"]
     else:
         parts += [f"{name}={answer[name]!r}" for name in ("rowcount", "lastrowid") if answer[name] not in (None, -1)]
-    return _invoked("Sql", parts)
-
-
-def _raised(error: Any) -> str:
-    module, _, name = str(error["type"]).partition(":")
-    if module != "sqlite3":
-        raise FluxRunError("another library's error")
-    return f"sqlite3.{name}({error.get('message', '')!r})"
+    return _invoked("Sql", [*parts, *ending])
 
 
 # -- objects wrapped by fluxrun.host
@@ -188,14 +219,16 @@ def _raised(error: Any) -> str:
 def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     imports: set[str] = set()
     methods: dict[str, list[Any]] = {}
-    around = []
+    around, effects = [], set()
     for number, one in list(left.items()):
         asked = plain(one.request)
-        found = program.hosts.get(asked["target"]) if one.kind == "host" else None
+        if one.kind != "host" or not isinstance(asked, dict) or not is_name(asked.get("method")):
+            continue
+        found = program.hosts.get(asked["target"])
         if found is None or "step" in asked or asked["method"].startswith("_"):
             continue
         try:
-            answer = Source(_plain_source(_host_answer(one), imports))
+            answer = Source(_plain_source(_host_answer(one, imports), imports))
             call = (tuple(asked["args"]), asked["kwargs"], answer)
             _plain_source(call, imports)
         except FluxRunError:
@@ -205,8 +238,9 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
         if name not in methods:
             awaited = ", awaited=True" if asked["method"] in found.awaited else ""
             where = f"{found.place.module}.{found.place.name}.{asked['method']}"
-            around.append(f'mock.patch("{where}", answered("{name}"{awaited}))')
+            around.append(f"mock.patch({where!r}, answered({name!r}{awaited}))")
         methods.setdefault(name, []).append(call)
+        effects |= {name} if one.effect else set()
     if not methods:
         return None
     count = sum(map(len, methods.values()))
@@ -214,20 +248,18 @@ def _hosts(program: Program, left: dict[int, Interaction]) -> Part | None:
     carried = f"{count} answer{'' if count == 1 else 's'} of {', '.join(methods)}, by patches of its class"
     part = Part(carried, imports, HOSTS, f"METHODS = {table}\n")
     part.around = around
+    part.asserts += [f"assert LEFT[{name!r}] == []" for name in sorted(effects)]
     return part
 
 
-def _host_answer(one: Interaction) -> Any:
+def _host_answer(one: Interaction, imports: set[str]) -> Any:
     """The answer as a value.
 
     Raises:
         FluxRunError: it is the object itself, the end of a generator, or can't be told.
     """
     if one.failed:
-        module, _, name = str(plain(one.error)["type"]).partition(":")
-        if module != "builtins":
-            raise FluxRunError("an error of the app")
-        return Source(f"{name}({plain(one.error).get('message', '')!r})")
+        return Source(raised_anew(one.error, Exception, imports))
     if "value" not in one.answer:
         raise FluxRunError("no value")
     return decode(one.answer["value"])
@@ -243,7 +275,7 @@ def _by_hand(left: dict[int, Interaction]) -> Part | None:
     rows = []
     for number, one in left.items():
         asked, told = plain(one.request), plain(one.error if one.failed else one.answer)
-        where = f"call {number}, {one.boundary}: {text_of(one, asked)}"
+        where = f"call {number}, {one.boundary}: {_text(one, asked)}"
         rows.append(
             {
                 "call": where,
@@ -253,6 +285,12 @@ def _by_hand(left: dict[int, Interaction]) -> Part | None:
         )
     table = called(rows, set())
     return Part("", machinery=BY_HAND, data=f"BY_HAND = {table}\n", by_hand=len(rows))
+
+
+def _text(one: Interaction, asked: Any) -> str:
+    if isinstance(asked, dict) and "undumpable" in asked:
+        return f"it could not be recorded: {asked['undumpable']}"
+    return text_of(one, asked)
 
 
 def _shown(value: Any) -> str:

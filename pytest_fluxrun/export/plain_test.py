@@ -6,15 +6,16 @@ import datetime as dt
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_fluxrun.export.driving import drive_of
-from pytest_fluxrun.export.literals import called
+from pytest_fluxrun.export.literals import called, comment
 from pytest_fluxrun.export.parts import Part, parts_of
 from pytest_fluxrun.export.program import Program
-from pytest_fluxrun.export.templates import NOTHING_GOES_OUT, STAND_IN
+from pytest_fluxrun.export.templates import HAVING, NOTHING_GOES_OUT, STAND_IN
+from pytest_fluxrun.judgement.comparison import is_failure
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import plain
 
@@ -26,15 +27,20 @@ _OF_THE_MACHINE: Final = re.compile(
     r"|XDG_.*|PYTHON.*|VIRTUAL_ENV|FLUXRUN_.*|PYTEST.*|NO_COLOR|FORCE_COLOR"
 )
 """What the environment says of a machine and not of the app: a test runs on another one."""
+_FAILED: Final = (
+    "The run failed, and this test passes as long as it does: once the failure is fixed, state below what the fix "
+    "answers."
+)
 _THIRD_PARTY: Final = ("httpx", "pytest", "respx", "time_machine")
 
 
 @dataclass(frozen=True, slots=True)
 class PlainTest:
-    """A test file's source, and how many recorded calls it leaves to be answered by hand."""
+    """A test file's source, how many recorded calls it leaves to be answered by hand, and what it doesn't assert."""
 
     source: str
     by_hand: int
+    left: tuple[str, ...] = ()
 
 
 def plain_test(run: Run, program: Program) -> PlainTest:
@@ -50,14 +56,16 @@ def plain_test(run: Run, program: Program) -> PlainTest:
         imports.add("unittest.mock")
     environment = called(_environment(run), set())
     test = _test(run, parts, imports)
+    recorded = [part.data for part in parts]
     definitions = [
         "# -- what stands in for the outside\n",
         NOTHING_GOES_OUT,
         STAND_IN,
+        HAVING if any("having(" in data for data in recorded) else "",
         *(part.machinery for part in parts),
         "# -- what was recorded\n",
         f"ENVIRONMENT = {environment}\n{_started(run)}",
-        *(part.data for part in parts),
+        *recorded,
         "# -- the test\n",
         test,
     ]
@@ -65,13 +73,13 @@ def plain_test(run: Run, program: Program) -> PlainTest:
     if "ANY" in body:
         imports.add("unittest.mock:ANY")
     source = f'"""{_docstring(run, parts)}"""\n\n{_imports(imports)}\n{body}'
-    return PlainTest(source, sum(part.by_hand for part in parts))
+    return PlainTest(source, sum(part.by_hand for part in parts), tuple(drive.left))
 
 
 # -- the head
 
 
-def _docstring(run: Run, parts: Iterable[Part]) -> str:
+def _docstring(run: Run, parts: Sequence[Part]) -> str:
     when = dt.datetime.fromtimestamp(run.recording.wall_ns / 1e9, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
     carried = [
         *(part.carried for part in parts if part.carried),
@@ -79,7 +87,7 @@ def _docstring(run: Run, parts: Iterable[Part]) -> str:
         "the wall clock, from the run's start",
     ]
     said = [
-        f"A run of {run.entry} as production had it on {when} UTC: {_ending(run)}.",
+        f"A run of {comment(run.entry)} as production had it on {when} UTC: {_ending(run)}.",
         f"Made from the recorded run {run.id}; yours to edit. Needs pytest, httpx, respx and time-machine, no FluxRun.",
         "It holds what the run holds, in the clear.",
     ]
@@ -87,6 +95,7 @@ def _docstring(run: Run, parts: Iterable[Part]) -> str:
         said[0],
         "",
         *textwrap.wrap(" ".join(said[1:]), _WIDTH),
+        *(["", *textwrap.wrap(_FAILED, _WIDTH)] if is_failure(run.outcome) else []),
         "",
         "Carried:",
         *_list(carried),
@@ -101,9 +110,12 @@ def _list(items: Iterable[str]) -> Iterator[str]:
         yield from textwrap.wrap(f"- {item}", _WIDTH, subsequent_indent="  ")
 
 
-def _not_carried(run: Run, parts: Iterable[Part]) -> Iterator[str]:
+def _not_carried(run: Run, parts: Sequence[Part]) -> Iterator[str]:
     if any(part.by_hand for part in parts):
         yield "the answers listed under BY_HAND: the test fails until you have written `answers_by_hand`"
+    for part in parts:
+        yield from part.left
+    yield "headers that the app sends, log records, and the order of calls to different libraries: they aren't compared"
     yield "randomness: ids and tokens are drawn anew, and what is made of them isn't asserted"
     yield "the steady clocks, sleeps and time-outs, which are real; the order of calls that are made at once"
     if run.entry_kind in ("asgi", "wsgi"):
@@ -115,7 +127,7 @@ def _not_carried(run: Run, parts: Iterable[Part]) -> Iterator[str]:
 def _ending(run: Run) -> str:
     outcome = plain(run.outcome)
     error = outcome.get("error")
-    raised = f"raised {str(error['type']).rpartition(':')[2]}" if error else ""
+    raised = f"raised {comment(str(error['type']).rpartition(':')[2])}" if error else ""
     answered = f"answered {outcome['response']['status']}" if outcome.get("response") else ""
     return " and ".join(filter(None, (answered, raised))) or "returned"
 

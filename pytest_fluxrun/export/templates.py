@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BY_HAND", "HOSTS", "NOTHING_GOES_OUT", "RESPX", "SQLITE", "STAND_IN"]
+__all__ = ["BY_HAND", "HAVING", "HOSTS", "NOTHING_GOES_OUT", "RESPX", "SQLITE", "STAND_IN"]
 
 NOTHING_GOES_OUT: Final = '''\
 UNRECORDED: list[str] = []
@@ -39,7 +39,28 @@ def without_fluxrun() -> None:
         sys.modules["pytest_fluxrun"] = nothing
 '''
 
+HAVING: Final = '''\
+def having(error: Exception, attributes: dict[str, object]) -> Exception:
+    """An error with the attributes that its arguments don't give it."""
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
+'''
+
 RESPX: Final = '''\
+def said(request: httpx.Request) -> tuple[str, str, object]:
+    """Of a request its method, its URL, and its body: parsed where it is JSON."""
+    body = request.read()
+    try:
+        return request.method, str(request.url), json.loads(body)
+    except ValueError:
+        pass
+    try:
+        return request.method, str(request.url), body.decode()
+    except ValueError:
+        return request.method, str(request.url), body
+
+
 def in_turn(*answers: httpx.Response | Exception):
     """One recorded answer after the other."""
     remaining = list(answers)
@@ -66,16 +87,26 @@ class Sql(typing.NamedTuple):
     rowcount: int = -1
     lastrowid: int | None = None
     error: Exception | None = None
+    effect: bool = False
 
 
 class RecordedCursor(sqlite3.Cursor):
-    """Gives recorded rows; only what concerns the connection alone (BEGIN, PRAGMA) is asked of SQLite, in memory."""
+    """Gives recorded rows; only what concerns the connection alone (BEGIN, an unrecorded PRAGMA) is asked of SQLite."""
 
     rowcount, lastrowid, rows = -1, None, None
 
     def execute(self, statement, binds=()):
+        return self.given(statement, binds if isinstance(binds, dict) else tuple(binds))
+
+    def executemany(self, statement, rows):
+        return self.given(statement, [row if isinstance(row, dict) else tuple(row) for row in rows])
+
+    def executescript(self, script):
+        return self.given(script, ())
+
+    def given(self, statement, binds):
         self.rows = None
-        if statement.split(None, 1)[0].upper() in ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA"):
+        if self.connection.concerns_itself(statement, binds):
             return super().execute(statement, binds)
         found = self.connection.recorded(statement, binds)
         if found.error is not None:
@@ -85,9 +116,6 @@ class RecordedCursor(sqlite3.Cursor):
             super().execute(f"SELECT {columns} WHERE 0")  # for `description`
         self.rows, self.rowcount, self.lastrowid = iter(found.rows), found.rowcount, found.lastrowid
         return self
-
-    def executemany(self, statement, rows):
-        return self.execute(statement, [tuple(row) for row in rows])
 
     def __next__(self):
         if self.rows is None:
@@ -108,21 +136,46 @@ class RecordedCursor(sqlite3.Cursor):
 class RecordedConnection(sqlite3.Connection):
     """A connection to no file, whose statements are answered from SQL."""
 
-    def cursor(self, factory=RecordedCursor):
-        return super().cursor(RecordedCursor)
+    def cursor(self, factory=sqlite3.Cursor):
+        """A class of the app, or of Django, keeps what it does before it executes a statement."""
+        of_its_own = isinstance(factory, type) and not issubclass(RecordedCursor, factory)
+        return super().cursor(type(factory.__name__, (factory, RecordedCursor), {}) if of_its_own else RecordedCursor)
+
+    def execute(self, statement, binds=()):
+        return self.cursor().execute(statement, binds)
+
+    def executemany(self, statement, rows):
+        return self.cursor().executemany(statement, rows)
+
+    def executescript(self, script):
+        return self.cursor().executescript(script)
+
+    def concerns_itself(self, statement, binds) -> bool:
+        word = [*statement.split(None, 1), ""][0].rstrip(";").upper()
+        if ";" in statement.strip().rstrip(";"):
+            return False
+        return word in TRANSACTION or word == "PRAGMA" and not self.answers(statement, binds)
+
+    def answers(self, statement, binds) -> list[Sql]:
+        return [one for one in SQL if (one.statement, one.binds) == (" ".join(statement.split()), binds)]
 
     def recorded(self, statement, binds) -> Sql:
         """The first answer to the statement that wasn't given yet; to a repeated read the last one again."""
-        asked = " ".join(statement.split()), binds if isinstance(binds, (dict, list)) else tuple(binds)
-        same = [one for one in SQL if (one.statement, one.binds) == asked]
+        same = self.answers(statement, binds)
         left = [one for one in same if not any(one is given for given in GIVEN)]
         if not left and not (same and same[-1].columns):
-            unrecorded(f"{asked[0]} {asked[1]}")
+            unrecorded(f"{statement} {binds}")
         found = left[0] if left else same[-1]
         GIVEN.append(found)
         return found
 
 
+def not_made() -> list[str]:
+    """Recorded statements that change rows and weren't executed."""
+    return [one.statement for one in SQL if one.effect and not any(one is given for given in GIVEN)]
+
+
+TRANSACTION = ("BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT")
 GIVEN: list[Sql] = []
 REAL_CONNECT = sqlite3.connect
 
@@ -132,9 +185,13 @@ def recorded_connect(*_, **__) -> RecordedConnection:
 '''
 
 HOSTS: Final = '''\
+LEFT: dict[str, list] = {}
+"""Recorded calls that weren't made yet."""
+
+
 def answered(name: str, *, awaited: bool = False):
     """A method that gives its recorded answers, each once, to the arguments that it had."""
-    remaining = list(METHODS[name])
+    remaining = LEFT[name] = list(METHODS[name])
 
     def answer(self, *args, **kwargs):
         for call in remaining:

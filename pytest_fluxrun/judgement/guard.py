@@ -37,6 +37,7 @@ __all__ = [
     "answer_lines",
     "read_guard",
     "replace_guards",
+    "rewritten",
     "to_toml",
     "write_guard",
 ]
@@ -250,7 +251,8 @@ def read_guard(path: Path) -> Guard:
         raise GuardError(
             f"the guard {path.name} can't be used",
             why=f"{place}: {first['msg'].removeprefix('Value error, ')}",
-            next_step=f"correct it, or write it anew with `fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
+            next_step="correct it, or delete it and write it anew with "
+            f"`fluxrun expect {path.name.removesuffix(GUARD_SUFFIX)}`",
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GuardError(
@@ -261,8 +263,13 @@ def read_guard(path: Path) -> Guard:
 
 
 def write_guard(path: Path, guard: Guard) -> None:
-    """Write a guard file in one step; what was there is replaced only when the new file is whole."""
-    _laid_beside(path, to_toml(guard)).replace(path)
+    """Write a guard file in one step; what was there is replaced only when the new file is whole, its comments stay.
+
+    Raises:
+        GuardError: as `rewritten`.
+    """
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    _laid_beside(path, rewritten(before, guard)).replace(path)
 
 
 def replace_guards(changes: Mapping[Path, tuple[str, str]]) -> None:
@@ -314,6 +321,36 @@ def _laid_beside(path: Path, text: str) -> Path:
 def digest(bundle: bytes) -> str:
     """The digest by which a guard pins a bundle."""
     return hashlib.sha256(bundle).hexdigest()
+
+
+def rewritten(before: str, guard: Guard) -> str:
+    """The text of a guard's file that says what the guard says; comments and order of the text before are kept.
+
+    Args:
+        before: what the file holds, or "" where there is none.
+
+    Raises:
+        GuardError: it can't be changed so, or TOML has no form for what the guard says.
+    """
+    fresh = to_toml(guard)
+    try:
+        earlier = Guard.model_validate(tomllib.loads(before)) if before else None
+    except (ValueError, tomllib.TOMLDecodeError):  # nothing that a guard can keep
+        earlier = None
+    if earlier is None or before == to_toml(earlier):
+        return fresh
+    if earlier == guard:
+        return before
+    from pytest_fluxrun.judgement.guard_text import changed_text
+
+    text = changed_text(before, tomllib.loads(fresh), guard.model_dump(by_alias=True))
+    if Guard.model_validate(tomllib.loads(text)) != guard:
+        raise GuardError(
+            f"the guard of run {guard.run[:10]} can't be changed with its comments kept",
+            why="its text and what it is to say don't go together",
+            next_step="write it as FluxRun does, without comments, and run the same command again:\n" + fresh,
+        )
+    return text
 
 
 def to_toml(guard: Guard) -> str:

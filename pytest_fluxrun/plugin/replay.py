@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_fluxrun import registry
-from pytest_fluxrun.drift import DriftKind
+from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.entry import registered
 from pytest_fluxrun.errors import BundleError, EntryNotFound, FluxRunError, NoMatchingKey, RunNotFound, RunNotReady
 from pytest_fluxrun.execution.confirmation import write_answer
@@ -29,7 +29,9 @@ from pytest_fluxrun.plugin.judging import canonical, judged, sections
 from pytest_fluxrun.plugin.routes import replayed_with_routes
 from pytest_fluxrun.plugin.session import RunSession, session_of
 from pytest_fluxrun.plugin.update import forget_for_update, keep_for_update
+from pytest_fluxrun.report.described import LONGEST
 from pytest_fluxrun.report.failure import confirmation_line, failure_text
+from pytest_fluxrun.report.plain_text import bounded
 from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
@@ -157,10 +159,14 @@ def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
     """`kind boundary` of each drift, with how often: `missing-read httpx 2; start-up 1`."""
     drifts = (*judgement.notes, *replayed.evidence.drifts)
     counts = Counter(
-        drift.kind.value if drift.kind in _OF_NO_BOUNDARY else f"{drift.kind} {drift.text.partition(' ')[0]}"
-        for drift in drifts
+        drift.kind.value if drift.kind in _OF_NO_BOUNDARY else f"{drift.kind} {_of_boundary(drift)}" for drift in drifts
     )
     return "; ".join(f"{name} {count}" for name, count in counts.most_common(_MOST_DRIFT))
+
+
+def _of_boundary(drift: Drift) -> str:
+    """The boundary's name, as which a bundle may hold any text: nothing in it that the counts are told apart by."""
+    return re.sub(r"[^\w:.-]", "_", drift.text.partition(" ")[0])
 
 
 def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -> tuple[Run, Shown, Judgement, bool]:
@@ -307,7 +313,9 @@ def _relative(item: RunItem, path: Path) -> str:
 
 
 def _property(item: RunItem, **properties: str) -> None:
-    item.user_properties.extend((f"fluxrun.{name}", value) for name, value in properties.items() if value)
+    item.user_properties.extend(
+        (f"fluxrun.{name}", bounded(value, LONGEST)) for name, value in properties.items() if value
+    )
 
 
 def _required_session(config: pytest.Config) -> RunSession:

@@ -100,7 +100,7 @@ class Update:
     def seen(self, item: RunItem, guard: Guard | None, evidence: Evidence, judgement: Judgement) -> dict[str, str]:
         """A guard's file, text and new text; or why it stays as it is; nothing where it is met."""
         from pytest_fluxrun.judgement.acceptance import is_met, updated
-        from pytest_fluxrun.judgement.guard import to_toml
+        from pytest_fluxrun.judgement.guard import rewritten
         from pytest_fluxrun.plugin.session import session_of
 
         session = session_of(self.config)
@@ -110,14 +110,15 @@ class Update:
             return {}
         try:
             new = updated(evidence, guard, session.policy, outcome=self.outcome, drift=self.drift)
-            text = to_toml(new)
+            before = item.placed.guard.read_text(encoding="utf-8")
+            text = rewritten(before, new)
         except GuardError as error:
             return {"why": f"{error.why}; {error.next_step}"}
         if new == guard:
             return {}
         return {
             "path": str(item.placed.guard),
-            "before": item.placed.guard.read_text(encoding="utf-8"),
+            "before": before,
             "after": text,
         }
 

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from pytest_fluxrun.judgement.comparison import ABSENT
 from pytest_fluxrun.report.document import Described
-from pytest_fluxrun.report.plain_text import printable
+from pytest_fluxrun.report.plain_text import bounded
 
-__all__ = ["LONGEST", "bare_path", "described", "legible", "type_and_size"]
+__all__ = ["LONGEST", "MOST_PLACES", "bare_path", "described", "legible", "type_and_size"]
 
 LONGEST: Final = 4_000
 """Characters that a report with values holds of one value."""
+MOST_PLACES: Final = 100
+"""Places that a report names of one outcome, and of one call."""
 _NAMES: Final[tuple[tuple[type, str, str], ...]] = (
     (bool, "boolean", ""),
     (int, "integer", ""),
@@ -57,8 +59,7 @@ def bare_path(path: str) -> str:
 
 def legible(text: str) -> str:
     """Printable text, cut where it is too long for a report."""
-    kept = printable(text[:LONGEST], keep="\n\t")
-    return kept if len(text) <= LONGEST else f"{kept}… ({len(text):,} characters)"
+    return bounded(text, LONGEST, keep="\n\t")
 
 
 def _named(value: Any) -> tuple[str, int | None, str]:

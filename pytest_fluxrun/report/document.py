@@ -30,6 +30,7 @@ __all__ = [
     "ReportedOutcome",
     "ReportedRun",
     "ReportedSession",
+    "json_bytes",
     "json_schema",
     "read_report",
     "to_json",
@@ -85,7 +86,7 @@ class ReportedDrift(_Part):
     text: str = ""
     """The call or read on one line; "" without values where nothing else can be said of it."""
     paths: tuple[str, ...] = ()
-    """Where the arguments differ; with values also from what to what."""
+    """Where the arguments differ; with values also from what to what. The first hundred, then how many more."""
     failing: bool = False
     """Whether the guard fails for it."""
 
@@ -207,6 +208,9 @@ class ReportedRun(_Part):
     problem: str = ""
     """What made it unready, and what to do next."""
     differences: tuple[ReportedDifference, ...] = ()
+    """The first hundred."""
+    differences_left_out: int = 0
+    """How many more there are."""
     drifts: tuple[ReportedDrift, ...] = ()
     confirmation: ReportedConfirmation | None = None
     recorded_at_utc: str = ""
@@ -288,7 +292,31 @@ def _untitled(schema: Any) -> Any:
 
 def to_json(report: Report) -> bytes:
     """UTF-8, indented, with a line feed at its end."""
-    return orjson.dumps(report.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(report.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def json_bytes(document: Any, *, option: int = 0) -> bytes:
+    """JSON of any text: half a surrogate pair, as names of files have that aren't UTF-8, is an escape in it.
+
+    Args:
+        option: orjson's.
+    """
+    try:
+        return orjson.dumps(document, option=option)
+    except TypeError:
+        return orjson.dumps(_whole(document), option=option)
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_whole(key): _whole(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_whole(item) for item in value]
+        case _:
+            return value
 
 
 def read_report(path: Path) -> Report:

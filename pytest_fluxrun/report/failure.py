@@ -12,6 +12,7 @@ from pytest_fluxrun.judgement.comparison import OutcomeDifference, is_failure
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement, Verdict
 from pytest_fluxrun.report.headline import headline
+from pytest_fluxrun.report.plain_text import bounded
 from pytest_fluxrun.run import Run
 
 if TYPE_CHECKING:
@@ -24,29 +25,29 @@ _MOST_LINES = 12
 _MOST_STACK = 40
 _NEXT = "  next:"
 _LONGEST_VALUE = 160
+_LONGEST_LINE = 1_000
+"""So that a huge value doesn't fill a log; what steers a terminal or begins another line is escaped with it."""
 _NOT_IN_THE_RUN = re.compile(r"call \d+ of \d+ is not in the run\.")
 _MACHINERY = tuple(f"{os.sep}{name}{os.sep}" for name in ("_pytest", "pluggy", "pytest_fluxrun", "xdist", "execnet"))
 
 
 def failure_text(run: Run, guard: Guard | None, replayed: Shown, judgement: Judgement, *, rerun: str) -> str:
-    """The whole text, lines of at most about 200 characters.
+    """The whole text, lines of at most about 200 characters, and 1,000 where a value or a path is long.
 
     Args:
         rerun: the command that runs this one item again.
     """
     title = f" — {guard.title}" if guard is not None and guard.title else ""
-    return "\n".join(
-        [
-            f"{judgement.verdict}: {headline(run, replayed.evidence, judgement)}{title}",
-            *_grounds(replayed, judgement),
-            f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
-            *(f"  note:    {note}" for note in run.readiness.notes),
-            *_allowances(guard),
-            *(line for line in replayed.evidence.unrecorded.splitlines() if line.startswith(_NEXT)),
-            *(f"{_NEXT}    {step}" for step in [_next_step(run, guard, replayed, judgement)] if step),
-            f"  rerun:   {rerun}",
-        ]
-    )
+    lines = [
+        f"{judgement.verdict}: {headline(run, replayed.evidence, judgement)}{title}",
+        *_grounds(replayed, judgement),
+        f"  run:     {run.id} of {run.entry}, recorded on release {run.versions.get('release') or 'unknown'}",
+        *(f"  note:    {note}" for note in run.readiness.notes),
+        *_allowances(guard),
+        *(line for line in replayed.evidence.unrecorded.splitlines() if line.startswith(_NEXT)),
+        *(f"{_NEXT}    {step}" for step in [_next_step(run, guard, replayed, judgement)] if step),
+    ]
+    return "\n".join([*(bounded(line, _LONGEST_LINE) for line in lines), f"  rerun:   {rerun}"])
 
 
 def confirmation_line(confirmation: Confirmation) -> str:
@@ -70,7 +71,9 @@ def _grounds(replayed: Shown, judgement: Judgement) -> Iterator[str]:
         yield f"  differs: … and {len(judgement.differences) - _MOST_LINES} more"
     for drift in judgement.failing_drifts[:_MOST_LINES]:
         yield f"  {drift.kind}: {drift.text}"
-        yield from (f"           {path}" for path in drift.paths)
+        yield from (f"           {path}" for path in drift.paths[:_MOST_LINES])
+        if len(drift.paths) > _MOST_LINES:
+            yield f"           … and {len(drift.paths) - _MOST_LINES} more places"
     yield from _missed(replayed)
     if judgement.verdict is Verdict.LEAKED:
         yield from (f"  blocked: {leak}" for leak in replayed.evidence.leaks[:_MOST_LINES])

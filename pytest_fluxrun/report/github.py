@@ -6,19 +6,22 @@ a summary may have 1 MiB.
 
 from __future__ import annotations
 
-import html
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_fluxrun.report.plain_text import shortened
+from pytest_fluxrun.report.plain_text import bounded, shortened
 
 __all__ = ["RedRun", "annotation_lines", "append", "step_summary"]
 
 _MOST_ANNOTATIONS: Final = 10
 _MOST_ROWS: Final = 50
 _LONGEST: Final = 300
+_LONGEST_ANNOTATION: Final = 4_000
+_MEANS_SOMETHING: Final = re.compile(r"[&<>\"'`*_~|@#\\\[\]]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What HTML, Markdown, a table, or GitHub with its links of addresses, people and issues could take for its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,13 @@ def _row(run: RedRun) -> str:
 
 
 def _code(text: str) -> str:
-    """Text that neither Markdown, a table nor HTML takes for its own."""
-    return f"<code>{html.escape(shortened(text, _LONGEST)).replace('|', '&#124;')}</code>"
+    """Text that neither Markdown (which is read between the tags of HTML too), a table nor HTML takes for its own."""
+    return f"<code>{_MEANS_SOMETHING.sub(lambda sign: f'&#{ord(sign[0])};', shortened(text, _LONGEST))}</code>"
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    shown = bounded(text, _LONGEST_ANNOTATION, keep="\r\n")
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

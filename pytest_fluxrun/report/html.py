@@ -12,9 +12,7 @@ import hashlib
 from importlib.resources import files
 from string import Template
 
-import orjson
-
-from pytest_fluxrun.report.document import Report
+from pytest_fluxrun.report.document import Report, json_bytes
 
 __all__ = ["to_html"]
 
@@ -30,7 +28,7 @@ def to_html(report: Report) -> bytes:
 
 def _embedded(report: Report) -> str:
     """JSON in which no `<` can end the element that it stands in."""
-    document = orjson.dumps(report.model_dump(mode="json", exclude_defaults=True)).decode()
+    document = json_bytes(report.model_dump(mode="json", exclude_defaults=True)).decode()
     return document.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

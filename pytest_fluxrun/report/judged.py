@@ -17,7 +17,7 @@ from pytest_fluxrun.judgement.comparison import ABSENT, OutcomeDifference, body_
 from pytest_fluxrun.judgement.guard import Guard
 from pytest_fluxrun.judgement.verdict import Judgement
 from pytest_fluxrun.report.calls import call_shape, error_name
-from pytest_fluxrun.report.described import bare_path, described, legible, type_and_size
+from pytest_fluxrun.report.described import LONGEST, MOST_PLACES, bare_path, described, legible, type_and_size
 from pytest_fluxrun.report.document import (
     Described,
     ReportedDifference,
@@ -25,7 +25,7 @@ from pytest_fluxrun.report.document import (
     ReportedGuard,
     ReportedOutcome,
 )
-from pytest_fluxrun.report.plain_text import shown
+from pytest_fluxrun.report.plain_text import bounded, shown
 from pytest_fluxrun.report.side_by_side import first_divergent, reported_paths, timeline_of
 from pytest_fluxrun.run import Run
 from pytest_fluxrun.values import plain
@@ -44,7 +44,7 @@ def opened_part(run: Run) -> dict[str, Any]:
     """Fields of a `ReportedRun` that a run tells by itself."""
     recording = run.recording
     return {
-        "entry": run.entry,
+        "entry": legible(run.entry),
         "recorded_at_utc": datetime.fromtimestamp(recording.wall_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
         "recorded_release": legible(run.versions.get("release") or ""),
         "recorded_duration_ns": recording.duration_ns,
@@ -59,9 +59,12 @@ def judged_part(run: Run, evidence: Evidence, judgement: Judgement, *, values: b
     return {
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
-        "first_divergence": legible(judgement.first_divergence) if values else _divergence(run, evidence, judgement),
+        "first_divergence": bounded(
+            judgement.first_divergence if values else _divergence(run, evidence, judgement), LONGEST
+        ),
         "first_divergent_call": None if judgement.passed else first_divergent(timeline, evidence, judgement),
-        "differences": tuple(_difference(one, evidence, values=values) for one in judgement.differences),
+        "differences": tuple(_difference(one, evidence, values=values) for one in judgement.differences[:MOST_PLACES]),
+        "differences_left_out": max(0, len(judgement.differences) - MOST_PLACES),
         "drifts": tuple(
             _drift(drift, run, evidence, failing=drift in failing, values=values)
             for drift in (*judgement.notes, *evidence.drifts)
@@ -112,10 +115,10 @@ def outcome_part(outcome: Mapping[str, Any], *, values: bool) -> ReportedOutcome
     else:
         text = "no answer"
     return ReportedOutcome(
-        text=text,
+        text=legible(text),
         failure=is_failure(outcome),
         status=response["status"] if response is not None else None,
-        error=error_name(error),
+        error=legible(error_name(error)),
         content=legible(content if isinstance(content, str) else shown(content)) if values else "",
     )
 
@@ -139,7 +142,8 @@ def _error(value: Any) -> Described:
     """Of `module:Name: message` the class alone."""
     if value is ABSENT:
         return described(ABSENT, values=False)
-    return Described(type="error", text=str(value).partition(": ")[0].replace(":", ".").removeprefix("builtins."))
+    name = str(value).partition(": ")[0].replace(":", ".")
+    return Described(type="error", text=legible(name.removeprefix("builtins.")))
 
 
 def _drift(drift: Drift, run: Run, evidence: Evidence, *, failing: bool, values: bool) -> ReportedDrift:

@@ -1,4 +1,4 @@
-"""Recorded text made fit to show: nothing that steers a terminal, nothing longer than a line should be. Pure."""
+"""Recorded text made fit to show: nothing that steers a terminal, nothing longer than a reader takes in. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-__all__ = ["printable", "shortened", "shown"]
+__all__ = ["bounded", "printable", "shortened", "shown"]
 
 _LONGEST: Final = 160
 
@@ -16,6 +16,12 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def bounded(text: str, longest: int, *, keep: str = "") -> str:
+    """`printable` text, cut where it is longer, with how long it was."""
+    kept = printable(text[:longest], keep=keep)
+    return kept if len(text) <= longest else f"{kept}… ({len(text):,} characters)"
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

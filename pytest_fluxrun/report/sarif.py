@@ -5,12 +5,13 @@ A result stands at its entry's line, where that is known, else at the guard's fi
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
 
-from pytest_fluxrun.report.document import Report, ReportedRun
+from pytest_fluxrun.report.document import Report, ReportedRun, json_bytes
 
 __all__ = ["to_sarif"]
 
@@ -59,7 +60,7 @@ def to_sarif(report: Report) -> bytes:
             }
         ],
     }
-    return orjson.dumps(log, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return json_bytes(log, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _rule(run: ReportedRun) -> str:
@@ -92,7 +93,8 @@ def _message(run: ReportedRun) -> str:
     title = f"{run.guard.title}: " if run.guard is not None and run.guard.title else ""
     said = run.first_divergence or run.problem or _REASONS.get(_rule(run), run.outcome)
     again = f"\nRun it again: {run.rerun}" if run.rerun else ""
-    return f"{title}{run.verdict or run.outcome}: {said}\nRun {run.run_id} of {run.entry}.{again}"
+    text = f"{title}{run.verdict or run.outcome}: {said}\nRun {run.run_id} of {run.entry}.{again}"
+    return text.replace("](", "] (")  # `[text](target)` is a link in a message (3.11.6), and a run could bring one
 
 
 def _location(run: ReportedRun) -> dict[str, Any]:
@@ -102,4 +104,4 @@ def _location(run: ReportedRun) -> dict[str, Any]:
 
 
 def _file(path: str, line: int) -> dict[str, Any]:
-    return {"artifactLocation": {"uri": quote(path)}, "region": {"startLine": line}}
+    return {"artifactLocation": {"uri": quote(os.fsencode(path))}, "region": {"startLine": line}}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from pytest_fluxrun.drift import Drift, DriftKind
 from pytest_fluxrun.execution.evidence import Evidence
 from pytest_fluxrun.judgement.verdict import Judgement
 from pytest_fluxrun.replaying.finding import Played
 from pytest_fluxrun.report.calls import answer_shape, answer_text, call_shape, call_text
-from pytest_fluxrun.report.described import bare_path, legible
+from pytest_fluxrun.report.described import MOST_PLACES, bare_path, legible
 from pytest_fluxrun.report.document import RecordedCall, ReplayedCall, ReportedCall
 from pytest_fluxrun.run import Interaction, Run
 from pytest_fluxrun.values import plain
@@ -65,8 +64,12 @@ def first_divergent(timeline: Sequence[ReportedCall], evidence: Evidence, judgem
 def reported_paths(drift: Drift, *, values: bool) -> tuple[str, ...]:
     """Where a drift's call differs; without values, not from what to what."""
     if values or drift.kind is DriftKind.REORDERED:
-        return tuple(legible(path) for path in drift.paths)
-    return tuple(dict.fromkeys(bare_path(path) for path in drift.paths))
+        paths = [legible(path) for path in drift.paths[: MOST_PLACES + 1]]
+    else:
+        paths = [*dict.fromkeys(bare_path(path) for path in drift.paths)]
+    if len(paths) <= MOST_PLACES:
+        return tuple(paths)
+    return (*paths[:MOST_PLACES], f"… and {len(drift.paths) - MOST_PLACES:,} more places")
 
 
 class _Drifts:
@@ -100,8 +103,8 @@ def _recorded(
     return ReportedCall(
         number=index + 1,
         lane=_lane(run, interaction.lane),
-        boundary=interaction.boundary,
-        kind=interaction.kind,
+        boundary=legible(interaction.boundary),
+        kind=legible(interaction.kind),
         label=legible(interaction.label),
         effect=interaction.effect,
         status="missing" if crossing is None else "changed" if changed else "same",
@@ -125,8 +128,8 @@ def _new(crossing: _Crossing, drifts: _Drifts, *, values: bool) -> ReportedCall:
     return ReportedCall(
         number=None,
         lane=legible(played.lane),
-        boundary=played.boundary,
-        kind=played.kind,
+        boundary=legible(played.boundary),
+        kind=legible(played.kind),
         effect=played.effect,
         status="new",
         drift=drift.kind.value if drift is not None else "",
@@ -153,4 +156,11 @@ def _content(interaction: Interaction) -> str:
     """The request and what came of it, as JSON."""
     answer: Any = interaction.error if interaction.failed else interaction.answer
     both = {"request": plain(interaction.request), "error" if interaction.failed else "answer": plain(answer)}
-    return legible(orjson.dumps(both, default=repr, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+    return legible(json.dumps(_keyed(both), default=repr, indent=2, ensure_ascii=False))
+
+
+def _keyed(value: Any) -> Any:
+    """A plain value with keys that JSON has."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else repr(key): _keyed(item) for key, item in value.items()}
+    return [_keyed(item) for item in value] if isinstance(value, list | tuple) else value

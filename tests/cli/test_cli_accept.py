@@ -38,9 +38,10 @@ def accept(kiosk: Kiosk, *arguments: str, code: int = 0) -> str:
 
 
 def test_one_call_is_allowed_as_it_was_seen(orders: Kiosk) -> None:
-    """The rule pins place and values; the guard's other words stay, its change is shown, the replay is green."""
+    """The rule pins place and values; the guard's other words and comments stay, the replay is green."""
     orders.keep_only("order")
     guard = orders.guard("order", title="INC-7")
+    guard.write_text(f"# ask Ann\n{guard.read_text()}")
     before = orders.digests()
     orders.edit("service.py", *_CHANGED)
     run = orders.bundle("order").stem[-26:]
@@ -55,6 +56,7 @@ def test_one_call_is_allowed_as_it_was_seen(orders: Kiosk) -> None:
     assert ("INC-7", (_RULE,)) == (read_guard(guard).title, read_guard(guard).drift.allow)
     assert ("", f"order-{run}\n") == (unlisted, listed.read_text())
     assert "added to runs/guards.txt" in output
+    assert guard.read_text().startswith("# ask Ann\n")
     assert f"would change runs/{guard.name}\n  --- runs/{guard.name}\n" in dry
     assert f"changed runs/{guard.name}\n" in output
     assert f'  +allow = ["{_RULE}"]\n' in output

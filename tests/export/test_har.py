@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_fluxrun.errors import FluxRunError
-from pytest_fluxrun.export.har import har_of
+from pytest_fluxrun.export.har import har_of, to_har
 from pytest_fluxrun.run import Run
 from tests.export.conftest import answer, call, request_run
 
@@ -93,7 +94,8 @@ def test_bodies_that_are_no_text_are_base64_and_codings_are_taken_off() -> None:
     _, put, got = entries(request_run(calls=(zipped, image)))
 
     assert ("/wA=", "base64") == (put["request"]["postData"]["text"], put["request"]["postData"]["_encoding"])
-    assert "plain" == put["response"]["content"]["text"]
+    assert ("plain", 5) == (put["response"]["content"]["text"], put["response"]["content"]["size"])
+    assert len(gzip.compress(b"plain")) == put["response"]["bodySize"]
     content = got["response"]["content"]
     assert ("base64", b"\x89PNG\xff") == (content["encoding"], base64.b64decode(content["text"]))
 
@@ -112,3 +114,15 @@ def test_a_run_without_http_is_refused() -> None:
     run = replace(request_run(), entry_kind="function", input={"args": [], "kwargs": {}})
     with pytest.raises(FluxRunError, match="has no HTTP in it"):
         har_of(run)
+
+
+def test_it_is_written_in_ascii() -> None:
+    """What steers a terminal is an escape, and so is half a surrogate pair, which UTF-8 can't hold."""
+    evil = "é\x1b[31m\x9b\u202e\udc80"
+    failed = call({"url": "https://pay.example/"}, error=TimeoutError(evil))
+
+    text = to_har(request_run(path=f"/{evil}", headers=((evil, evil),), body=evil, calls=(failed,)))
+
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    assert f"TimeoutError: {evil}" == json.loads(text)["log"]["entries"][1]["_error"]

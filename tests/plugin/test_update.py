@@ -60,8 +60,10 @@ def test_outcome_and_drift_are_written_where_a_run_ended_well(orders: Kiosk) -> 
 
 
 def test_workers_hand_over_what_they_saw(orders: Kiosk) -> None:
-    """Under xdist the controller writes, once, what is asked for and nothing else."""
+    """Under xdist the controller writes, once, what is asked for and nothing else; comments stay."""
     orders.edit("service.py", *_CHANGED)
+    (refund,) = (orders.root / "runs").glob("refund-*.guard.toml")
+    refund.write_text(f"# of Ann\n{refund.read_text()}# do not delete\n")
     before = orders.digests()
 
     suite = update(orders, "drift", "-n", "2", plugins=("xdist",))
@@ -70,6 +72,8 @@ def test_workers_hand_over_what_they_saw(orders: Kiosk) -> None:
     assert guards == changed(orders, before)
     assert {"recorded"} == {read_guard(orders.root / name).expect for name in guards}
     assert suite.line("guards changed: 3;")
+    assert {"# of Ann", "# do not delete"} <= set(refund.read_text().splitlines())
+    assert [] == [line for line in suite.lines if line.startswith("-#")]
     assert {"passed": 3} == orders.replay().results
 
 

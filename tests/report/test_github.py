@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markdown_it import MarkdownIt
+
 from pytest_fluxrun.report.github import RedRun, annotation_lines, step_summary
 
 
@@ -50,7 +52,7 @@ def test_step_summary() -> None:
         "",
         "| run | verdict | what changed | again |",
         "|---|---|---|---|",
-        "| <code>orders-1</code> | regressed | <code>a &#124; &lt;b&gt; `c`</code> | <code>pytest 1</code> |",
+        "| <code>orders-1</code> | regressed | <code>a &#124; &#60;b&#62; &#96;c&#96;</code> | <code>pytest 1</code> |",
         "",
         "- <code>slowest: x</code>",
     ] == text.splitlines()
@@ -62,3 +64,25 @@ def test_step_summary_is_bounded() -> None:
 
     assert "| … and 9950 more | | | |" in text
     assert 50_000 > len(text)
+
+
+def test_nothing_in_a_summary_is_markdown() -> None:
+    """Links, pictures, emphasis, code and HTML in a failure's text, a name, a gate's words, a note: all are shown."""
+    evil = (
+        "[log in](http://evil.example) ![x](http://e/x.png) **b** `c` ~~d~~ <http://e> <b> https://e www.e.org @ann \\"
+    )
+    red = RedRun(evil, "regressed", evil, "a.py", 1, evil)
+
+    rendered = MarkdownIt("commonmark").enable("table").render(step_summary({"regressed": 1}, [red], evil, [evil]))
+
+    assert 5 == rendered.count(evil.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    assert [] == [tag for tag in ("<a ", "<img", "<b>", "<em>", "<s>", "<pre>") if tag in rendered]
+    assert 1 == rendered.count("<strong>")
+
+
+def test_nothing_in_an_annotation_steers_a_terminal_and_it_is_bounded() -> None:
+    """The log is read in one."""
+    (line,) = annotation_lines([_red(text="\x1b[31m\x9b\u202e" + "x" * 9_000)], "")
+
+    assert line.isprintable()
+    assert line.endswith("x… (9,007 characters)")

@@ -29,6 +29,7 @@ __all__ = [
     "kept_call",
     "kept_from",
     "live_arguments",
+    "live_result",
     "marked_as_retry",
     "outcome_of",
     "record",
@@ -221,6 +222,11 @@ def live_arguments(function: Callable[..., Any], recorded: Any, *, skip: int = 0
         args.append(decode(value, hints.get(parameter.name, Any) if parameter else Any))
     kwargs = {key: decode(value, hints.get(key, Any)) for key, value in recorded["kwargs"].items()}
     return args, kwargs
+
+
+def live_result(function: Callable[..., Any], recorded: Any) -> Any:
+    """What a kept call returned, rebuilt from the function's present annotation."""
+    return decode(recorded, _hints(function).get("return", Any))
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

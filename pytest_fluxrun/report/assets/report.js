@@ -308,12 +308,13 @@
   const differences = (run) =>
     run.differences?.length
       ? [
-          make("h3", {}, `Differs from what is expected (${run.differences.length})`),
+          make("h3", {}, `Differs from what is expected (${(run.differences.length + (run.differences_left_out ?? 0)).toLocaleString("en")})`),
           make(
             "table", {},
             make("thead", {}, make("tr", {}, ...["Place", "Expected", "Got"].map((name) => make("th", { scope: "col" }, name)))),
             make("tbody", {}, run.differences.map((each) => make("tr", {}, ...[each.path, each.expected.text, each.got.text].map((text) => make("td", {}, make("span", { class: "code" }, text)))))),
           ),
+          run.differences_left_out ? make("p", { class: "quiet note" }, `… and ${counted(run.differences_left_out, "place")} more, left out here`) : "",
         ]
       : [];
 
