@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pytest_fluxrun import __version__
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.exchanges import Answer, Headers, Outgoing, Request, incoming, outgoing, response_of
-from pytest_fluxrun.kinds.http import decompressed
+from pytest_fluxrun.kinds.http import MOST_INFLATED, decompressed
 from pytest_fluxrun.run import Recording, Run
 from pytest_fluxrun.values import plain
 
@@ -109,8 +109,9 @@ def _request(request: Request) -> dict[str, Any]:
 
 def _post_data(request: Request) -> dict[str, Any]:
     """Text as it is; HAR has no form for other bodies, so they are base64 and say so in `_encoding`."""
-    text, encoding = _text_of(decompressed(request.header("content-encoding"), request.body))
-    data = {"mimeType": request.header("content-type"), "text": text}
+    inflated = decompressed(request.header("content-encoding"), request.body)
+    text, encoding = _text_of(inflated)
+    data = {"mimeType": request.header("content-type"), "text": text, **_cut(inflated, request.body)}
     return {**data, "_encoding": encoding} if encoding else data
 
 
@@ -122,6 +123,7 @@ def _response(answer: Answer | None) -> dict[str, Any]:
         "size": len(content_of.encode() if isinstance(content_of, str) else content_of),
         "mimeType": answer.header("content-type") or "x-unknown",
         "text": text,
+        **_cut(content_of, answer.body),
     }
     if encoding:
         content["encoding"] = encoding
@@ -136,6 +138,13 @@ def _response(answer: Answer | None) -> dict[str, Any]:
         "headersSize": _UNKNOWN,
         "bodySize": len(answer.body),
     }
+
+
+def _cut(inflated: str | bytes, body: bytes) -> dict[str, str]:
+    """A comment where only a part of a compressed body is shown."""
+    if inflated == body or len(inflated) < MOST_INFLATED:
+        return {}
+    return {"comment": f"the first {MOST_INFLATED:,} bytes of the inflated body"}
 
 
 def _named(pairs: Any) -> list[dict[str, str]]:

@@ -36,6 +36,9 @@ def without_fluxrun() -> None:
         nothing.instrument = lambda app, *_, **__: app
         nothing.capture = lambda name: lambda function: function
         nothing.host = lambda name, target, **__: target
+        for name in ("FluxRunError", "LeakedCall", "UnrecordedCall"):
+            setattr(nothing, name, type(name, (Exception,), {}))
+        nothing.__version__ = "0"
         sys.modules["pytest_fluxrun"] = nothing
 '''
 

@@ -24,7 +24,7 @@ from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.kinds.structure import ABSENT, named_scalars, structural_differences
 from pytest_fluxrun.values import decode
 
-__all__ = ["COMPARED_HEADERS", "HTTP", "Http", "decompressed"]
+__all__ = ["COMPARED_HEADERS", "HTTP", "MOST_INFLATED", "Http", "decompressed"]
 
 COMPARED_HEADERS: Final = (
     "accept",
@@ -40,6 +40,8 @@ COMPARED_HEADERS: Final = (
 )
 """Request headers that change what is asked for. All others are folded: volatile, or credentials."""
 
+MOST_INFLATED: Final = 1 << 24
+"""Bytes; a few kilobytes can hold gigabytes."""
 _OF_THE_EXCHANGE: Final = frozenset(
     {"age", "cf-ray", "date", "expires", "last-modified", "server-timing", "traceparent", "via", "x-amz-request-id",
      "x-amzn-requestid", "x-correlation-id", "x-request-id", "x-runtime"}
@@ -336,10 +338,10 @@ def _named_in_lines(body: str | bytes) -> Iterator[tuple[str, Any]]:
 
 
 def decompressed(encoding: str, body: str | bytes) -> str | bytes:
-    """A body without its gzip or deflate coding; as it is where it has another one, or is damaged."""
+    """A body without its gzip or deflate coding, the first `MOST_INFLATED` bytes; as it is with another, or damaged."""
     if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(_as_bytes(body), 1 << 24)
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(_as_bytes(body), MOST_INFLATED)
     except zlib.error:
         return body

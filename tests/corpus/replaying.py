@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 from tests.scenarios.service import Project
 
 __all__ = ["Replays", "Session"]
@@ -35,8 +37,14 @@ class Session:
 
     @property
     def is_red(self) -> bool:
-        """Whether a guard failed, or the session did."""
-        return self.exit_code != 0
+        """Whether a guard isn't green, or the process died of what it replayed.
+
+        Raises:
+            AssertionError: pytest ended otherwise, without an item or by a usage error: that says nothing of guards.
+        """
+        assert self.exit_code in (-1, pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), self.output
+        assert self.exit_code != pytest.ExitCode.TESTS_FAILED or self.reds, self.output
+        return self.exit_code != pytest.ExitCode.OK
 
     @property
     def reds(self) -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from tests.corpus import cinema_edits, shop_edits
 from tests.corpus.editing import Edit, touched
 from tests.corpus.explanations import explanations, unexplained
+from tests.corpus.replaying import Session
 from tests.corpus.service import Service
 
 EDITS = {"shop": shop_edits.EDITS, "cinema": cinema_edits.EDITS}
@@ -68,3 +69,10 @@ def test_fault_turns_a_guard_red(name: str, service: Services) -> None:
 
     assert [] == unexplained(name, alive)
     assert set() == explanations(name).keys() - {mutant.name for mutant in mutants}, "explained, but no mutant any more"
+
+
+@pytest.mark.parametrize("code", [2, 3, 4, 5])
+def test_a_session_that_judged_nothing_is_neither_green_nor_red(code: int) -> None:
+    """An interrupt, an error of pytest's own, one in the options, no item: no mutant is caught by that."""
+    with pytest.raises(AssertionError):
+        _ = Session(code).is_red

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.har import har_of, to_har
+from pytest_fluxrun.kinds.http import MOST_INFLATED
 from pytest_fluxrun.run import Run
 from tests.export.conftest import answer, call, request_run
 
@@ -126,3 +127,15 @@ def test_it_is_written_in_ascii() -> None:
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
     assert f"TimeoutError: {evil}" == json.loads(text)["log"]["entries"][1]["_error"]
+
+
+def test_a_body_that_inflates_to_more_than_is_shown_says_so() -> None:
+    """A few kilobytes may hold gigabytes: the first 16 MiB of them are there."""
+    bomb = gzip.compress(b"0" * (MOST_INFLATED + 1))
+    sent = {"method": "PUT", "url": "https://files.example/a", "body": bomb, "headers": [["content-encoding", "gzip"]]}
+    got = answer(200, bomb, (("content-encoding", "gzip"),))
+
+    _, entry = entries(request_run(calls=(call(sent, got),)))
+
+    said = "the first 16,777,216 bytes of the inflated body"
+    assert [said, said] == [entry["request"]["postData"]["comment"], entry["response"]["content"]["comment"]]

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import pytest_fluxrun
 from pytest_fluxrun.errors import FluxRunError
 from pytest_fluxrun.export.plain_test import plain_test
 from pytest_fluxrun.export.program import HostClass, Place, Program
@@ -324,3 +325,18 @@ def test_libraries_above_sqlite3_get_the_recorded_rows(tmp_path: Path) -> None:
 
     assert (0, 1) == (passing.returncode, red.returncode), passing.stdout
     assert "INSERT INTO d VALUES (?)" in red.stdout
+
+
+def test_what_stands_in_for_fluxrun_has_all_that_an_app_may_import(tmp_path: Path, wsgi_run: Run) -> None:
+    """Every public name, where the package can't be imported."""
+    names = sorted(pytest_fluxrun.__all__)
+    block = "import sys; sys.modules.pop('pytest_fluxrun', None)\n"
+    stand_in = block + "class Blocked:\n    def find_spec(self, name, *_):\n"
+    stand_in += "        if name.partition('.')[0] == 'pytest_fluxrun': raise ModuleNotFoundError(name)\n"
+    (tmp_path / "conftest.py").write_text(f"{stand_in}sys.meta_path.insert(0, Blocked())\n")
+
+    done = _tested(
+        tmp_path, plain_test(wsgi_run, program()).source, f"from pytest_fluxrun import {', '.join(names)}\n{APP}"
+    )
+
+    assert 0 == done.returncode, done.stdout
