@@ -19,9 +19,9 @@ from typing import Any, ClassVar, Final
 from pytest_fluxrun.boundaries.abandoned.reading_on import ReadingOn
 from pytest_fluxrun.boundaries.mysql.by_hand import Words, asked_anew, made_up, place_of
 from pytest_fluxrun.boundaries.mysql.given import Given
-from pytest_fluxrun.boundaries.mysql.packets import AUTOCOMMIT
 from pytest_fluxrun.boundaries.mysql.replies import Part, PlayedResult, Reply, TappedResult
-from pytest_fluxrun.boundaries.mysql.statements import Asked, form, is_local, status_after
+from pytest_fluxrun.boundaries.mysql.served import CLIENT_TRANSACTIONS, FACTS, Served
+from pytest_fluxrun.boundaries.mysql.statements import Asked, form, is_local
 from pytest_fluxrun.boundary import Boundary, Call, Patch, Request, Uncovered
 from pytest_fluxrun.context import LANE, beneath, crossing
 from pytest_fluxrun.kinds.sql import SQL, folded
@@ -29,16 +29,6 @@ from pytest_fluxrun.values import Value, decode, encode
 
 __all__ = ["MySQLdbBoundary", "boundary"]
 
-_CLIENT_TRANSACTIONS: Final = 1 << 13
-_FACTS: Final[dict[str, Any]] = {
-    "get_server_info": "8.0.0",
-    "get_host_info": "",
-    "get_proto_info": 10,
-    "thread_id": 0,
-    "character_set_name": "utf8mb4",
-    "get_autocommit": True,
-}
-"""Methods that tell what a connection knows, with what it knows where no recording tells."""
 _UNSENT: Final = ("change_user", "shutdown", "dump_debug_info", "send_query", "read_query_result", "set_server_option")
 
 
@@ -59,7 +49,7 @@ class MySQLdbBoundary(Boundary[Any]):
             if hasattr(connection, name):  # more_results is of 2.3
                 yield Patch(connection, name, wrap)
         yield Patch(connection, "set_character_set", functools.partial(_set_character_set, module))
-        for name in _FACTS:
+        for name in FACTS:
             yield Patch(connection, name, functools.partial(_fact, name))
         for name in filter(functools.partial(hasattr, connection), _UNSENT):
             yield Patch(connection, name, _UNCOVERED.refuse)
@@ -129,43 +119,16 @@ _GIVEN: Final = Given("connection", _spelled, literal="literal")
 # -- what a connection is in a replay
 
 
-class _Served:
-    """A connection's state inside one replay, in the place of its C library's."""
-
-    def __init__(self, session: Any, facts: dict[str, Any]) -> None:
-        self.session = weakref.ref(session)
-        self.facts = {**_FACTS, **facts}
-        self.open = 1
-        self.reply: Reply | None = None
-        self.form: Callable[[], Any] = dict
-        self.index = 0
-
-    def answered(self, reply: Reply, call: Call) -> None:
-        """The connection's next results are those of a reply."""
-        self.reply, self.index, self.form = reply, 0, call.form
-        if reply.autocommit is not None:
-            self.facts["get_autocommit"] = reply.autocommit
-
-    @property
-    def part(self) -> Part:
-        """The result that the connection is at."""
-        return Part() if self.reply is None else self.reply.parts[self.index]
-
-    def more(self) -> bool:
-        """Whether there is another one."""
-        return self.reply is not None and self.index + 1 < len(self.reply.parts)
-
-
-def _served(connection: Any) -> _Served | None:
+def _served(connection: Any) -> Served | None:
     """The state of a connection that is used in a replay now, told what it knew; None outside of replays."""
     lane = LANE.get()
     if lane is None or not getattr(lane.session, "answers", False):
         return None
     session: Any = lane.session
-    served: _Served | None = getattr(connection, "_fx_served", None)
+    served: Served | None = getattr(connection, "_fx_served", None)
     if served is None or served.session() is not session:
         facts = session.read(boundary.name, "connection", dict)
-        served = connection._fx_served = _Served(session, facts)
+        served = connection._fx_served = Served(session, facts)
     return served
 
 
@@ -176,7 +139,7 @@ def _c_class() -> Any:
 
 def _known(connection: Any) -> dict[str, Any]:
     """What a live connection knows."""
-    facts = {name: getattr(connection, name)() for name in _FACTS}
+    facts = {name: getattr(connection, name)() for name in FACTS}
     return {**facts, "server_capabilities": connection.server_capabilities}
 
 
@@ -194,7 +157,7 @@ def _init(module: Any, original: Any) -> Callable[..., None]:
 
         def otherwise() -> dict[str, Any]:
             autocommit = kwargs.get("autocommit", False)
-            told: dict[str, Any] = {"character_set_name": kwargs.get("charset") or _FACTS["character_set_name"]}
+            told: dict[str, Any] = {"character_set_name": kwargs.get("charset") or FACTS["character_set_name"]}
             told = {**told, "get_autocommit": True if autocommit is None else bool(autocommit)}
             return {**told, **session.read(boundary.name, "connection", dict)}
 
@@ -204,7 +167,7 @@ def _init(module: Any, original: Any) -> Callable[..., None]:
         )
         self._fx_session = weakref.ref(session)
         if session.answers:
-            served = self._fx_served = _Served(session, told)
+            served = self._fx_served = Served(session, told)
             with beneath():
                 _init_without_c(module, original, self, served)(self, *args, **kwargs)
             served.facts = {**served.facts, **told}
@@ -212,7 +175,7 @@ def _init(module: Any, original: Any) -> Callable[..., None]:
     return init
 
 
-def _init_without_c(module: Any, original: Any, connection: Any, served: _Served) -> Callable[..., None]:
+def _init_without_c(module: Any, original: Any, connection: Any, served: Served) -> Callable[..., None]:
     """The driver's own constructor, in which that of the C class beneath connects to nothing."""
 
     def connect_to_nothing(*args: Any, **kwargs: Any) -> None:
@@ -241,7 +204,7 @@ def _member(name: str, original: Any) -> property:
         served = _served(self)
         if served is None:
             return original.__get__(self)
-        return served.open if name == "open" else served.facts.get(name, _CLIENT_TRANSACTIONS)
+        return served.open if name == "open" else served.facts.get(name, CLIENT_TRANSACTIONS)
 
     return property(member)
 
@@ -326,24 +289,13 @@ def _run(connection: Any, asked: Asked, live: Callable[[], Any]) -> Any:
     return returned[0]
 
 
-def _answer(served: _Served, session: Any, call: Call) -> None:
+def _answer(served: Served, session: Any, call: Call) -> None:
     statement = folded(call.form()["sql"])
 
-    def locally() -> Reply:
-        reply = Reply()
-        reply.parts.append(Part())
-        status = AUTOCOMMIT if served.facts["get_autocommit"] else 0
-        reply.autocommit = bool(status_after(statement, status) & AUTOCOMMIT)
-        if statement.upper().startswith("SELECT "):
-            number = statement[7:].strip()
-            part = reply.parts[0] = Part(1)
-            part.described, part.flags = ((number, 3, len(number), len(number), len(number), 0, 0),), (129,)
-            part.rows, part.count, part.ended = [(int(number),)], 1, True
-        return reply
-
     if is_local(statement):
-        call.otherwise = locally
-    served.answered(locally() if session is None else session.call(boundary, call, _nothing_live), call)
+        call.otherwise = functools.partial(served.local_reply, statement)
+    reply = served.local_reply(statement) if session is None else session.call(boundary, call, _nothing_live)
+    served.answered(reply, call)
 
 
 def _part_of(connection: Any) -> Part:
@@ -384,7 +336,7 @@ def _result(original: Any) -> Callable[[Any], Any]:
     return result
 
 
-def _played(served: _Served) -> PlayedResult | None:
+def _played(served: Served) -> PlayedResult | None:
     part = served.part
     if part.described is None:
         if part.failure is not None:
@@ -416,7 +368,7 @@ def _next_result(original: Any) -> Callable[[Any], int]:
     return next_result
 
 
-def _play_next(served: _Served) -> int:
+def _play_next(served: Served) -> int:
     if not served.more():
         return -1
     served.index += 1
@@ -425,7 +377,7 @@ def _play_next(served: _Served) -> int:
     return 0
 
 
-def _told_by_part(read: Callable[[_Served], Any], keep: Callable[[Part, Any], None] | None = None) -> Any:
+def _told_by_part(read: Callable[[Served], Any], keep: Callable[[Part, Any], None] | None = None) -> Any:
     """A method that tells something of the result that the connection is at."""
 
     def wrap(original: Any) -> Callable[[Any], Any]:
