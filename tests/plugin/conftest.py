@@ -35,10 +35,10 @@ def forking(recorded_kiosk: Kiosk) -> Iterator[Forking]:
 
 
 @pytest.fixture
-def kiosk(recorded_kiosk: Kiosk, tmp_path: Path) -> Kiosk:
-    """A copy of the recorded project."""
+def kiosk(recorded_kiosk: Kiosk, forking: Forking, tmp_path: Path) -> Kiosk:
+    """A copy of the recorded project, whose sessions of pytest cost a fork."""
     shutil.copytree(recorded_kiosk.root.parent, tmp_path / "home")
-    return replace(recorded_kiosk, root=tmp_path / "home" / "kiosk")
+    return replace(recorded_kiosk, root=tmp_path / "home" / "kiosk", sessions=forking.session)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from tests.plugin.kiosk import Kiosk, Suite
 
+_TIMEOUT_S = 120.0
 _SERVER = """\
 import asyncio, importlib, json, os, sqlite3, sys, traceback
 import _pytest.junitxml, cryptography.hazmat.primitives.asymmetric.ed25519, httpx, orjson, pydantic, pytest, xdist
@@ -75,19 +77,25 @@ class Forking:
 
     def pytest(self, kiosk: Kiosk, *arguments: str, cwd: Path | None = None, **variables: str) -> Suite:
         """Run pytest with FluxRun and no other plugin, as `Kiosk.pytest`; without JUnit."""
-        environment = kiosk.environment(**({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | variables))
         named = () if "no:fluxrun" in arguments else ("-p", "fluxrun")
+        alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | variables
+        return Suite(*self.session(kiosk, *named, *arguments, cwd=cwd, **alone))
+
+    def session(self, kiosk: Kiosk, *arguments: str, cwd: Path | None = None, **variables: str) -> tuple[int, str]:
+        """Run pytest; returns its exit code and what it wrote."""
         out = kiosk.root.parent / "out.txt"
         code = self._ask({
-            "args": [*named, *arguments], "cwd": str(cwd or kiosk.root), "env": environment, "out": str(out),
+            "args": arguments, "cwd": str(cwd or kiosk.root), "env": kiosk.environment(**variables), "out": str(out),
         })  # fmt: skip
-        return Suite(code, out.read_text())
+        return code, out.read_text()
 
     def _ask(self, request: dict[str, Any]) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
+        ended, _, _ = select.select([self._process.stdout], [], [], _TIMEOUT_S)
+        assert ended, f"a session of pytest took longer than {_TIMEOUT_S:g} s"
         answer = self._process.stdout.readline()
         assert answer, "the forking process has ended"
         return int(json.loads(answer))

@@ -144,7 +144,7 @@ def test_a_changed_prompt_is_a_changed_effect(recorded: Project, tmp_path: Path)
     app = project.root / "agent_app.py"
     app.write_text(app.read_text().replace('f"{city}: {random', 'f"In {city}: {random'))
 
-    suite = project.replay()
+    suite = project.replay("--fluxrun-no-confirm")
 
     changed = [case for case in suite.cases if case.properties["fluxrun.verdict"] != "match"]
     assert {"regressed": 9, "match": len(project.placed()) - 9} == suite.verdicts
