@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,13 @@ class Displaced:
 
 @dataclass(slots=True)
 class _Seam:
+    """An installed patch; `namespace` is the owner's own, as it is at any time: each replay looks at all of them."""
+
     patch: Patch
     raw_original: Any
     replacement: Any
+    namespace: Mapping[str, Any]
+    attribute: str
 
 
 _seams: dict[tuple[int, str], _Seam] = {}
@@ -72,13 +76,14 @@ def install(patches: Iterable[Patch]) -> None:
             key = (id(patch.owner), patch.attribute)
             if key in _seams:
                 continue
-            raw = vars(patch.owner).get(patch.attribute, _ABSENT)
+            namespace = vars(patch.owner)
+            raw = namespace.get(patch.attribute, _ABSENT)
             original = None if patch.added else getattr(patch.owner, patch.attribute)
             replacement = patch.wrap(original)
             if isinstance(raw, staticmethod | classmethod) and not isinstance(replacement, staticmethod | classmethod):
                 replacement = staticmethod(replacement)  # the original that it wraps is bound already
             setattr(patch.owner, patch.attribute, replacement)
-            _seams[key] = _Seam(patch, raw, replacement)
+            _seams[key] = _Seam(patch, raw, replacement, namespace, patch.attribute)
 
 
 def installed() -> tuple[str, ...]:
@@ -108,10 +113,8 @@ def displaced() -> tuple[Displaced, ...]:
     """
     found = []
     for seam in list(_seams.values()):
-        if seam.patch.fenced:
-            continue
-        now = vars(seam.patch.owner).get(seam.patch.attribute, _ABSENT)
-        if now is not seam.replacement and not _leads_to(now, seam.replacement):
+        now = seam.namespace.get(seam.attribute, _ABSENT)
+        if now is not seam.replacement and not seam.patch.fenced and not _leads_to(now, seam.replacement):
             found.append(Displaced(seam=_name(seam.patch), found=_describe(now)))
     return tuple(found)
 

@@ -78,7 +78,7 @@ class Index(BaseModel):
         trace: ids that what invoked the run carried, by the names of `TRACE_FIELDS`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True)
 
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=INDEX_SCHEMA)] = INDEX_SCHEMA
     run_id: Annotated[str, StringConstraints(pattern=f"^{RUN_ID_PATTERN}$")]

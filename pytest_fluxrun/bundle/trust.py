@@ -113,13 +113,13 @@ class Trust:
 
 
 class _RecipientTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     key: str
     note: Annotated[str, StringConstraints(pattern=_NOTE)] = ""
 
 
 class _ProducerTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     id: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
     key: str
     note: Annotated[str, StringConstraints(pattern=_NOTE)] = ""
@@ -127,7 +127,7 @@ class _ProducerTable(BaseModel):
 
 
 class _TrustTable(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     version: Literal[1]
     project: Annotated[str, StringConstraints(pattern="^[A-Za-z0-9._-]{1,64}$")]
     recipient: Annotated[list[_RecipientTable], Field(max_length=16)] = []

@@ -6,9 +6,9 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_fluxrun.bundle import ProjectKey, Trust, load_project_keys, open_bundle, read_trust
+from pytest_fluxrun import bundle as bundles  # cryptography comes with the first name that is used, not at collection
 from pytest_fluxrun.config import Settings
 from pytest_fluxrun.errors import DamagedBundle, FluxRunError, RunNotFound
 from pytest_fluxrun.judgement.comparison import is_failure
@@ -17,6 +17,9 @@ from pytest_fluxrun.judgement.schemas import with_schema
 from pytest_fluxrun.judgement.supplement import SUPPLEMENT_SUFFIX, open_supplement
 from pytest_fluxrun.run import HandAnswer, Interaction, Run
 from pytest_fluxrun.store import SUFFIX
+
+if TYPE_CHECKING:
+    from pytest_fluxrun.bundle import ProjectKey, Trust
 
 __all__ = [
     "Keyring",
@@ -152,8 +155,8 @@ def keyring_for(settings: Settings, root: Path, environ: Mapping[str, str]) -> K
     key_file = (
         Path(settings.key_file).expanduser() if settings.key_file else default_key_file(settings.project, environ)
     )
-    trust = read_trust(root / settings.trust_file)
-    return Keyring(load_project_keys(environ, key_file), trust)
+    trust = bundles.read_trust(root / settings.trust_file)
+    return Keyring(bundles.load_project_keys(environ, key_file), trust)
 
 
 def default_key_file(project: str, environ: Mapping[str, str]) -> Path:
@@ -178,7 +181,7 @@ def open_placed(placed: Placed, keyring: Keyring) -> tuple[Run, Guard | None]:
             why=f"its digest begins with {digest(data)[:12]}, the guard says {guard.sha256[:12]}",
             next_step="fetch the pinned one with `fluxrun pull` after moving this file away",
         )
-    index, payload = open_bundle(data, keys=keyring.keys, trust=keyring.trust, source=placed.bundle.name)
+    index, payload = bundles.open_bundle(data, keys=keyring.keys, trust=keyring.trust, source=placed.bundle.name)
     run = Run.from_payload(payload)
     if run.id != index.run_id or (guard is not None and guard.run != run.id):
         raise DamagedBundle(

@@ -43,7 +43,8 @@ __all__ = [
 ]
 
 GUARD_SUFFIX = ".guard.toml"
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+"""Built on first use: a session that replays no run, or none with a guard, doesn't wait for it."""
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Field(strict=False)]
 """A TOML array; its items are checked strictly."""

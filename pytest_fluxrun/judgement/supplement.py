@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from pytest_fluxrun import __version__
-from pytest_fluxrun.bundle import Index, PublicKey, Token, fit_index_field, open_bundle, seal
+from pytest_fluxrun import __version__, bundle
 from pytest_fluxrun.errors import DamagedBundle, UnsupportedVersion
 from pytest_fluxrun.run import Interaction, Run
 
 if TYPE_CHECKING:
-    from pytest_fluxrun.bundle import ProjectKey, Trust
+    from pytest_fluxrun.bundle import ProjectKey, PublicKey, Token, Trust
 
 __all__ = ["SUPPLEMENT_SUFFIX", "Supplement", "open_supplement", "seal_supplement"]
 
@@ -48,16 +47,16 @@ def seal_supplement(
 ) -> bytes:
     """The supplement's file."""
     body = orjson.dumps(Supplement(run.id, environment, tuple(interactions)))
-    index = Index(
+    index = bundle.Index(
         run_id=run.id,
-        project=fit_index_field("project", run.project),
-        entry=fit_index_field("entry", run.entry),
+        project=bundle.fit_index_field("project", run.project),
+        entry=bundle.fit_index_field("entry", run.entry),
         started_at_unix_ns=run.recording.wall_ns,
         duration_us=0,
         fluxrun_version=__version__,
         python_version="",
     )
-    return seal(body, index, recipients=recipients, signer=signer)
+    return bundle.seal(body, index, recipients=recipients, signer=signer)
 
 
 def open_supplement(data: bytes, run: str, *, keys: Sequence[ProjectKey], trust: Trust, source: str) -> Supplement:
@@ -67,7 +66,7 @@ def open_supplement(data: bytes, run: str, *, keys: Sequence[ProjectKey], trust:
         BundleError: it is refused, isn't a supplement, or belongs to another run.
         UnsupportedVersion: it was written by a newer FluxRun.
     """
-    _, body = open_bundle(data, keys=keys, trust=trust, source=source)
+    _, body = bundle.open_bundle(data, keys=keys, trust=trust, source=source)
     try:
         document = orjson.loads(body)
         if isinstance(document, dict) and isinstance(document.get("schema"), int) and document["schema"] > _SCHEMA:

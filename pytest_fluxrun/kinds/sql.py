@@ -107,8 +107,7 @@ class Sql(Kind):
 
     def shape(self, request: Request) -> str:
         """The folded statement, literals as `?`, at most 120 characters."""
-        bare = _LITERAL.sub("?", folded(request["sql"]))
-        return bare if len(bare) <= _MAX_SHAPE else f"{bare[: _MAX_SHAPE - 1]}…"
+        return _shape(request["sql"])
 
     def is_effect(self, request: Request) -> bool:
         """Whether one of its statements writes, by first keyword; what isn't known to read counts as writing.
@@ -192,6 +191,12 @@ def _named_columns(result: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         return
     for index, column in enumerate(result["columns"]):
         yield column, [row[index] for row in rows if index < len(row)]
+
+
+@functools.lru_cache(maxsize=2048)
+def _shape(sql: str) -> str:
+    bare = _LITERAL.sub("?", folded(sql))
+    return bare if len(bare) <= _MAX_SHAPE else f"{bare[: _MAX_SHAPE - 1]}…"
 
 
 @functools.lru_cache(maxsize=2048)

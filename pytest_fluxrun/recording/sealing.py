@@ -57,6 +57,7 @@ class Sealer:
     def __init__(
         self, settings: Settings, *, recipients: Sequence[PublicKey], token: Token | None, store: Store | None
     ) -> None:
+        Index.model_rebuild()  # built here, at start-up, not for the first run while requests are served
         self.settings = settings
         self.stored = 0
         self._recipients = recipients

@@ -95,3 +95,27 @@ def test_the_plugin_loads_little_where_it_isnt_used(tmp_path):
     """)
     line = next(line for line in shown.splitlines() if line.startswith("LOADED"))
     assert int(line.split()[1]) <= 10, line
+
+
+def test_collecting_loads_no_cryptography():
+    """Who selects or lists runs opens none: what opens them is loaded with the first that is replayed."""
+    shown = run_python("""
+        import sys
+        import pytest_fluxrun.plugin.session
+        print("cryptography" in sys.modules)
+    """)
+    assert shown.strip() == "False"
+
+
+def test_recording_builds_the_index_at_start_up():
+    """Not when the first run is kept, while requests are served."""
+    shown = run_python(
+        """
+        import pytest_fluxrun as fluxrun
+        fluxrun.init(project="shop")
+        from pytest_fluxrun.bundle import Index
+        print(Index.__pydantic_complete__)
+        """,
+        FLUXRUN_DRY_RUN="1",
+    )
+    assert shown.strip() == "True"

@@ -107,6 +107,8 @@ class _Peer:
 
     async def _until(self, true: Callable[[], bool], *, for_ever: bool = False) -> None:
         """Until the app has made something true; code that does so no more, as long as the recorded run took."""
+        if true():
+            return  # no timer for what most often is so already
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if for_ever else self._ended_s + _SLACK_S):
                 while not true():
