@@ -7,7 +7,7 @@ executors are boundary files; this module patches nothing and imports no library
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -21,6 +21,7 @@ __all__ = [
     "apart",
     "aside",
     "beneath",
+    "by_server",
     "carried",
     "crossing",
     "current_lane",
@@ -331,6 +332,14 @@ def outside(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
     finally:
         LANE.reset(token)
+
+
+async def by_server(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await a function that the program was given by its server: what that does is the server's, which isn't replayed.
+
+    `boundaries.sleep` knows this coroutine's frame.
+    """
+    return await function(*args, **kwargs)
 
 
 def aside(function: Callable[P, T]) -> Callable[P, T]:

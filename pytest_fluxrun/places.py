@@ -17,6 +17,7 @@ __all__ = [
     "calling_code",
     "is_infrastructure",
     "is_library",
+    "is_own",
     "is_relay",
     "is_server",
     "lines_of",
@@ -186,6 +187,11 @@ def is_infrastructure(function: str, filename: str) -> bool:
     if _is_any(module, _INFRASTRUCTURE) or (_is_any(module, _TELEMETRY) and not function.startswith(_ENTROPY)):
         return True
     return function in _STEADY and (_in_stdlib(filename) or _is_any(module, _STEADY_INFRASTRUCTURE))
+
+
+def is_own(filename: str) -> bool:
+    """Whether code is FluxRun's own."""
+    return filename.startswith(_PACKAGE)
 
 
 @functools.lru_cache(maxsize=8192)

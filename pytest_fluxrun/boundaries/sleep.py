@@ -9,12 +9,13 @@ import functools
 import math
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from types import FrameType
 from typing import Any
 
 from pytest_fluxrun import ambient
 from pytest_fluxrun.boundary import Patch, Seams
-from pytest_fluxrun.context import LANE, virtual_clock
-from pytest_fluxrun.places import module_of, past_libraries
+from pytest_fluxrun.context import LANE, by_server, virtual_clock
+from pytest_fluxrun.places import is_own, module_of, past_libraries
 
 __all__ = ["boundary"]
 
@@ -65,13 +66,20 @@ def _keep_pause(function: str, seconds: Any) -> None:
     if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         return
     frame = past_libraries(sys._getframe(2))  # noqa: SLF001 - who pauses
-    if module_of(frame.f_code.co_filename):
+    if module_of(frame.f_code.co_filename) or _is_servers(frame):
         return
     reads = lane.ambient
     if type(reads) is not list:
         reads(function, float(seconds))
     elif len(reads) < ambient.MOST_READS_PER_LANE and not lane.session.closed:
         reads.append((function, frame.f_code, frame.f_lasti, float(seconds)))
+
+
+def _is_servers(frame: FrameType | None) -> bool:
+    """Whether the run's server does this, or what stands for it: not the code that it serves."""
+    while frame is not None and not is_own(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and frame.f_code is by_server.__code__
 
 
 boundary = Sleep()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_fluxrun import ambient
-from pytest_fluxrun.context import entered
+from pytest_fluxrun.context import by_server, entered
 from pytest_fluxrun.entries.calling.within import awaited_within
 from pytest_fluxrun.entries.web.asgi_exchange import Exchange, Message, Receive, Send, live_scope
 from pytest_fluxrun.entries.web.asgi_http import HttpExchange
@@ -137,7 +137,7 @@ async def record_asgi(app: Any, scope: Message, receive: Receive, send: Send, ru
 
     async def tee_receive() -> Message:
         exchange.asked_for_more(ambient.monotonic_ns() - started_ns)
-        message = await receive()
+        message = await by_server(receive)
         try:
             exchange.received(message, ambient.monotonic_ns() - started_ns)
         except Exception:  # a message that isn't ASGI is between the server and the app; the run says that it lacks it
@@ -151,7 +151,7 @@ async def record_asgi(app: Any, scope: Message, receive: Receive, send: Send, ru
         except Exception:  # as above
             exchange.damaged = True
         try:
-            await send(message)
+            await by_server(send, message)
         except OSError as error:
             exchange.broke(error)
             raise

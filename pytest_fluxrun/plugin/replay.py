@@ -166,7 +166,7 @@ def _drift_counts(replayed: Shown, judgement: Judgement) -> str:
 
 def _of_boundary(drift: Drift) -> str:
     """The boundary's name, as which a bundle may hold any text: nothing in it that the counts are told apart by."""
-    return re.sub(r"[^\w:.-]", "_", drift.text.partition(" ")[0])
+    return re.sub(r"[^\w:.()-]", "_", drift.text.partition(" ")[0])
 
 
 def _judged(session: RunSession, item: RunItem, run: Run, guard: Guard | None) -> tuple[Run, Shown, Judgement, bool]:
