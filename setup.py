@@ -1,5 +1,10 @@
-"""Build the optional C extension; everything else is declared in pyproject.toml."""
+"""Build the optional C extensions; everything else is declared in pyproject.toml."""
 
 from setuptools import Extension, setup
 
-setup(ext_modules=[Extension("pytest_fluxrun._ambient", ["pytest_fluxrun/_ambient.c"], optional=True)])
+setup(
+    ext_modules=[
+        Extension(f"pytest_fluxrun.{name}", [f"pytest_fluxrun/{name}.c"], optional=True)
+        for name in ("_ambient", "_rows")
+    ]
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -102,6 +104,23 @@ def test_what_is_the_drivers_own_replays(function: Any, mysql_outside: MySQLOuts
 
     assert replayer.unrecorded is None
     assert expected == actual
+
+
+@pytest.mark.usefixtures("seams")
+def test_rows_of_a_run_are_the_applications_to_drop(mysql_outside: MySQLOutside) -> None:
+    """Their values are kept, the tuples aren't: a second reference would make the memory of each row fresh."""
+    counts = []
+    recorder = MemoryRecorder()
+    for open_run in (nullcontext, recorder.open):
+        with open_run():
+            connection = DRIVER.connect(**mysql_outside.settings, database=mysql_outside.database)
+            connection.query("SELECT id, name FROM item ORDER BY id")
+            rows = connection.store_result().fetch_row(0)
+            counts.append(sys.getrefcount(rows[1]))
+            connection.close()
+
+    assert counts[0] == counts[1]
+    assert [list(row) for row in rows] == recorder.finish()[1].answer["rows"]
 
 
 @pytest.mark.usefixtures("seams")

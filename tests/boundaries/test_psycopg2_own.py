@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,6 +70,27 @@ def replayed(body: Body, recording: Recording) -> tuple[Any, Replayer]:
     finally:
         replayer.close()
         clock.close()
+
+
+@pytest.mark.parametrize("fetch", [lambda cursor: cursor.fetchall(), lambda cursor: cursor.fetchmany(9), list])
+def test_rows_of_a_run_are_the_apps_to_drop(server: Forwarded, fetch: Callable[[Any], list[Any]]):
+    """Their values are kept, the tuples aren't: a second reference would make the memory of each row fresh."""
+    counts: list[int] = []
+
+    def body() -> Any:
+        with connected(server) as connection, connection.cursor() as cursor:
+            cursor.execute(NUMBERS, (4,))
+            rows = fetch(cursor)
+            counts.append(sys.getrefcount(rows[2]))
+            return rows
+
+    alone = body()
+    expected, recording = recorded(body)
+    server.take_away()
+    given, _ = replayed(body, recording)
+
+    assert alone == expected == given
+    assert counts[0] == counts[1]
 
 
 def test_connection_of_another_time_is_used_on_both_sides(server: Forwarded):

@@ -1,18 +1,19 @@
 """What a statement did and the rows of its results, where the driver's client library has converted them already.
 
-Rows are kept by reference, as the application gets them: tuples of what can't change. Between a driver and a Value.
+The values of rows are kept by reference, as the application gets them: what can't change. Between a driver and a Value.
 """
 
 from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from pytest_fluxrun.boundaries.mysql.by_hand import Words
 from pytest_fluxrun.boundaries.mysql.statements import Asked
 from pytest_fluxrun.errors import DamagedBundle
+from pytest_fluxrun.kinds.rows import FlatRows
 from pytest_fluxrun.kinds.sql import folded
 from pytest_fluxrun.values import Value, decode, dump_error, encode, encode_or_opaque, load_error
 
@@ -36,7 +37,7 @@ class Part:
     Attributes:
         described: the columns for a cursor's description, or None: no rows.
         keys: of rows that were read as dicts, their keys, by the way in which the library made them.
-        rows: as they were read: a tuple where all came at once, which is kept as it is, else a list.
+        rows: as they were read: `FlatRows` of those that the library made as tuples, else a list.
         ended: all rows were read.
         failure: the error in the place of the result, or that ended the reading: raised live, or a Value.
     """
@@ -64,14 +65,15 @@ class Part:
         self.ended = False
         self.failure: Any = None
 
-    def add(self, rows: tuple[Any, ...]) -> None:
-        """Keep rows that were read."""
-        if not self.rows:
-            self.rows = rows
-            return
-        if type(self.rows) is tuple:
-            self.rows = list(self.rows)
-        self.rows += rows
+    def add(self, rows: tuple[tuple[Any, ...], ...]) -> None:
+        """Keep rows that were read as tuples."""
+        if type(self.rows) is not FlatRows and not self.rows:
+            self.rows = FlatRows(len(self.described))
+        self.rows.extend(rows)
+
+    def add_made(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Keep the values of rows that were read as dicts, which may have fewer keys than there are columns."""
+        self.rows = [*self.rows, *rows]
 
     def dump(self) -> Value:
         """As it is stored; `columns` and `rows` are where redaction looks for them."""
@@ -204,7 +206,7 @@ class TappedResult:
         part.ended = part.ended or not maxrows or len(rows) < maxrows
         if how and rows:
             part.keys[str(how)] = list(rows[0])
-            part.add(tuple(map(tuple, map(dict.values, rows))))  # the application may change the dicts
+            part.add_made(map(tuple, map(dict.values, rows)))  # the application may change the dicts
         else:
             part.add(rows)
         if len(part.rows) > _MAX_ROWS:
@@ -214,7 +216,7 @@ class TappedResult:
     def data_seek(self, offset: int) -> None:
         """Go to a row that was read, or beyond."""
         self._live.data_seek(offset)
-        self._part.rows = self._part.rows[:offset]
+        self._part.rows = list(self._part.rows)[:offset]
 
 
 class PlayedResult:

@@ -210,6 +210,7 @@ class SeamedCursor(extensions.cursor):  # type: ignore[misc]
             return iter(super().fetchone if _NAME(self) is None else super().__next__, None)
         if outcome.played or outcome.mutable or self.row_factory is not None:
             return _Following(self)
+        outcome.keep_flat()
         following = super().fetchone if _NAME(self) is None else super().__next__
         return filterfalse(
             outcome.rows.append, iter(following, None)
@@ -241,8 +242,10 @@ class SeamedCursor(extensions.cursor):  # type: ignore[misc]
         if type(rows) is not list:
             rows = _listed(rows)
         if outcome.mutable or self.row_factory or type(rows) is not list:
+            outcome.keep_made()
             outcome.add(_values(outcome, row) for row in rows)
         else:
+            outcome.keep_flat()
             outcome.add(rows)
         if not count or len(rows) < count:
             outcome.ended = True

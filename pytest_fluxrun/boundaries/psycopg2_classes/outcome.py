@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pytest_fluxrun.boundaries.psycopg2_classes.errors import dump_database_error
 from pytest_fluxrun.errors import DamagedBundle
+from pytest_fluxrun.kinds.rows import FlatRows
 from pytest_fluxrun.values import Value, decode, encode_or_opaque
 
 __all__ = ["Outcome", "range_text"]
@@ -24,6 +25,7 @@ class Outcome:
 
     Attributes:
         description: a tuple for each column, or None where the statement gives no rows.
+        rows: a list, or `FlatRows` of a live statement.
         casts: row and column of each text to be cast.
         raw: id of what a typecaster in Python made → that, and the text it was made of.
         ended: the app has fetched to the end.
@@ -58,7 +60,7 @@ class Outcome:
 
     def __init__(self, *, transaction: int = 0, status: str | None = None) -> None:
         self.description: Sequence[Sequence[Any]] | None = None
-        self.rows: list[Any] = []
+        self.rows: Any = []
         self.casts: Sequence[tuple[int, int]] = ()
         self.raw: dict[int, tuple[Any, str]] | None = None
         self.ended = self.over_bound = self.played = self.mutable = False
@@ -83,6 +85,16 @@ class Outcome:
     def is_noted(self, value: Any) -> bool:
         """Whether a value is kept as the text that it was made of."""
         return self.raw is not None and id(value) in self.raw
+
+    def keep_flat(self) -> None:
+        """From here on rows are tuples as C makes them, one value for each column: they needn't be kept themselves."""
+        if not self.rows and self.description:
+            self.rows = FlatRows(len(self.description))
+
+    def keep_made(self) -> None:
+        """From here on rows may be of any width."""
+        if type(self.rows) is FlatRows:
+            self.rows = list(self.rows)
 
     def add(self, rows: Iterable[Any]) -> None:
         """Keep rows that the app has fetched."""

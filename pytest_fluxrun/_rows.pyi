@@ -1,0 +1,3 @@
+from typing import Any
+
+def values_of(rows: list[tuple[Any, ...]] | tuple[tuple[Any, ...], ...], width: int, /) -> tuple[Any, ...]: ...
