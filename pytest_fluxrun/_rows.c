@@ -40,6 +40,11 @@ values_of(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
     rows = PySequence_Fast_ITEMS(args[0]);
     bool collectable = false;
     for (Py_ssize_t row = 0, place = 0; row < count; row++) {
+        if (!PyTuple_Check(rows[row]) || PyTuple_GET_SIZE(rows[row]) != width) {
+            Py_DECREF(values);
+            PyErr_SetString(PyExc_RuntimeError, "a row changed while its values were taken");
+            return NULL;
+        }
         for (Py_ssize_t column = 0; column < width; column++) {
             PyObject *value = PyTuple_GET_ITEM(rows[row], column);
             collectable = collectable || PyObject_IS_GC(value);
