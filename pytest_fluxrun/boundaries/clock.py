@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial, wraps
+from importlib import import_module
 from typing import Any
 
 from pytest_fluxrun import ambient
@@ -41,6 +43,7 @@ class Clock(Seams):
         if ambient.is_native():
             ambient.install()
             return ()
+        _load_time_machine()
         present = _read("time.localtime", module.localtime)
         return (
             *(Patch(module, name, partial(_wrapped, f"time.{name}")) for name in _FUNCTIONS),
@@ -48,6 +51,16 @@ class Clock(Seams):
             Patch(module, "asctime", partial(_text, module.asctime, present, 0)),
             Patch(module, "strftime", partial(_text, module.strftime, present, 1)),
         )
+
+
+def _load_time_machine() -> None:
+    """Where time-machine is installed, have it look at the clocks now.
+
+    When it is first imported it takes what the module `time` holds for functions in C, whatever that is: a wrapper there
+    would end the process as soon as somebody travels.
+    """
+    with suppress(ImportError):
+        import_module("_time_machine")
 
 
 def _wrapped(function: str, original: Callable[..., Any]) -> Callable[..., Any]:

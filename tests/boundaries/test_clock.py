@@ -282,6 +282,23 @@ def test_subinterpreter_is_refused_and_reads_real_time() -> None:
         interpreters.destroy(interpreter)
 
 
+def test_time_machine_that_is_imported_over_the_wrappers_travels() -> None:
+    """It takes the functions of `time` for ones in C when it is first imported, and ends the process if they aren't."""
+    source = """
+import time
+from pytest_fluxrun import patching
+from pytest_fluxrun.boundaries.clock import boundary
+from pytest_fluxrun.config import Settings, use_settings
+use_settings(Settings(pure=True))
+patching.install(boundary.patches(time))
+import time_machine
+with time_machine.travel(86_400, tick=False):
+    print(time.time(), time.gmtime().tm_mday)
+"""
+    ended = subprocess.run([sys.executable, "-c", source], capture_output=True, check=False, text=True)
+    assert (0, "86400.0 2") == (ended.returncode, ended.stdout.strip()), ended.stderr
+
+
 @pytest.mark.usefixtures("pure")
 def test_wrappers_serve_what_goes_through_the_module() -> None:
     """Without the extension, calls through `time` are served bit for bit; without a lane nothing changes."""
