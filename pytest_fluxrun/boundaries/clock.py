@@ -56,8 +56,8 @@ class Clock(Seams):
 def _load_time_machine() -> None:
     """Where time-machine is installed, have it look at the clocks now.
 
-    When it is first imported it takes what the module `time` holds for functions in C, whatever that is: a wrapper there
-    would end the process as soon as somebody travels.
+    When it is first imported it takes what the module `time` holds for functions in C, whatever that is: a wrapper
+    there would end the process as soon as somebody travels.
     """
     with suppress(ImportError):
         import_module("_time_machine")
