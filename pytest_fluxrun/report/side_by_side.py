@@ -63,13 +63,12 @@ def first_divergent(timeline: Sequence[ReportedCall], evidence: Evidence, judgem
 
 def reported_paths(drift: Drift, *, values: bool) -> tuple[str, ...]:
     """Where a drift's call differs; without values, not from what to what."""
-    if values or drift.kind is DriftKind.REORDERED:
-        paths = [legible(path) for path in drift.paths[: MOST_PLACES + 1]]
-    else:
-        paths = [*dict.fromkeys(bare_path(path) for path in drift.paths)]
-    if len(paths) <= MOST_PLACES:
-        return tuple(paths)
-    return (*paths[:MOST_PLACES], f"… and {len(drift.paths) - MOST_PLACES:,} more places")
+    paths = drift.paths
+    if not values and drift.kind is not DriftKind.REORDERED:
+        paths = tuple(dict.fromkeys(map(bare_path, paths)))
+    shown = tuple(map(legible, paths[:MOST_PLACES]))
+    more = len(paths) - MOST_PLACES
+    return (*shown, f"… and {more:,} more places") if more > 0 else shown
 
 
 class _Drifts:

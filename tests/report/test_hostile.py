@@ -21,6 +21,7 @@ from pytest_fluxrun.report.failure import failure_text
 from pytest_fluxrun.report.html import to_html
 from pytest_fluxrun.report.judged import judged_part, opened_part
 from pytest_fluxrun.report.sarif import to_sarif
+from pytest_fluxrun.report.side_by_side import reported_paths
 from pytest_fluxrun.run import Interaction, LaneSpec, Recording, Run
 from tests.report.made import report_of, run_of
 
@@ -109,6 +110,17 @@ def test_a_failure_in_the_terminal_acts_on_nothing_and_is_bounded(index: int) ->
         assert [] == [line for line in said.splitlines() if line.strip().startswith("::")]
         assert max(map(len, said.splitlines())) < 1_100
         assert len(said) < 30_000
+
+
+def test_places_are_counted_as_they_are_shown() -> None:
+    """Without values, two changes of one place are one."""
+    paths = tuple(f"call[1].request.body[{number}]: {before} → 9" for number in range(150) for before in (1, 2))
+    drift = Drift(DriftKind.CHANGED_EFFECT, 1, "httpx POST https://pay.example/", paths)
+
+    assert ("… and 200 more places", "… and 50 more places") == (
+        reported_paths(drift, values=True)[-1],
+        reported_paths(drift, values=False)[-1],
+    )
 
 
 def test_places_beyond_the_first_hundred_are_counted() -> None:
